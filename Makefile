@@ -1,0 +1,43 @@
+# `make repro` and `make test` set up what they need; a second call installs nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# mmcv's operators are compiled once: as many jobs as cores
+export MAX_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export PATH := $(abspath $(BIN)):$(PATH)
+
+help: ## this text
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+repro: $(VENV)/installed ## install, then run the whole pipeline on params.yaml
+	dvc repro
+
+smoke: $(VENV)/installed ## the whole chain, tiny, in a copy of the project under .smoke/
+	python scripts/smoke.py .smoke
+
+test: $(VENV)/tested ## install, then lint and run the tests
+	ruff check .
+	pytest -n 2 -m "not slow"
+
+test-all: $(VENV)/tested ## the slow tests too
+	pytest -n 2
+
+install: $(VENV)/installed ## only install
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --upgrade pip 'setuptools<81' wheel ninja psutil
+	pip install torch==2.13.0
+	pip install --no-build-isolation onedl-mmcv==2.3.6
+	pip install --editable .
+	touch $@
+
+$(VENV)/tested: $(VENV)/installed
+	pip install --editable '.[test]'
+	touch $@
+
+clean: ## remove checkpoints of finished and abandoned runs
+	rm -rf .checkpoints
+
+.PHONY: help repro smoke test test-all install clean

@@ -1,0 +1,146 @@
+"""Feature hallucination: per-class feature statistics, and features drawn from them.
+
+Source: ``BACL:mmdet/models/roi_heads/bbox_heads/fhm_convfc_bbox_head.py`` (statistics, sampling)
+and ``BACL:mmdet/models/utils/bbox_generator.py`` (jittered boxes). Two deliberate differences:
+the statistics are those of all ranks together (the official ones are each rank's own, and only
+rank 0's reach the checkpoint), and crowded images use at most ``max_boxes_per_image`` boxes.
+"""
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.dist import all_reduce
+from torch import nn
+
+JITTERS = 16
+JITTER_SHARE = 1 / 6
+
+
+@MODELS.register_module()
+class FeatureHallucination(nn.Module):
+    """Running mean and variance of each class's features; classes that get confused are drawn.
+
+    Args:
+        num_classes, feature_dim: C and D.
+        decay_ratio: share of the newest batch in the running statistics.
+        sampled_classes, samples_per_class: S draws of a class, K features for each draw.
+        start_epoch: nothing happens before this epoch (from 0, told by ``set_epoch``).
+        max_boxes_per_image: ground truths used for the statistics; a random subset beyond it.
+
+    Nothing here but ``sample`` waits for the device.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        feature_dim,
+        decay_ratio=0.1,
+        sampled_classes=8,
+        samples_per_class=12,
+        start_epoch=0,
+        max_boxes_per_image=100,
+    ):
+        super().__init__()
+        self.decay_ratio = decay_ratio
+        self.sampled_classes = sampled_classes
+        self.samples_per_class = samples_per_class
+        self.start_epoch = start_epoch
+        self.max_boxes_per_image = max_boxes_per_image
+        self.register_buffer("mean", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("var", torch.zeros(num_classes, feature_dim))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch):
+        """Tell the running epoch, counted from 0."""
+        self.active = epoch >= self.start_epoch
+
+    @torch.no_grad()
+    def update(self, embeddings, labels):
+        """Blend the batch's mean and variance, over all ranks, into those of its classes.
+
+        ``embeddings`` [M, D] of ``labels`` [M], M may be 0; every rank must call it. The variance
+        is the unbiased one; a class with a single row counts as variance 0, as officially.
+        """
+        embeddings = embeddings.to(self.mean.dtype)
+        count = self.sum_by_class(torch.ones_like(embeddings[:, :1]), labels)
+        mean = self.sum_by_class(embeddings, labels) / count.clamp(min=1)
+        # centring on the mean of all ranks first: sums of raw squares would cancel in float32
+        squares = self.sum_by_class((embeddings - mean[labels]).square(), labels)
+        var = squares / (count - 1).clamp(min=1)
+        seen = self.seen.to(count.dtype)[:, None]
+        share = (1 - (1 - self.decay_ratio) * seen) * (count > 0)
+        self.mean.lerp_(mean, share)
+        self.var.lerp_(var, share)
+        self.seen |= count[:, 0] > 0
+
+    def sum_by_class(self, rows, labels):
+        """[C, D']: sum of the ``rows`` [M, D'] of each class, over all ranks."""
+        total = rows.new_zeros(len(self.mean), rows.shape[1]).index_add_(0, labels, rows)
+        all_reduce(total)
+        return total
+
+    def class_probability(self, confusion):
+        """[C]: chance of a class to be drawn, proportional to 1 - its diagonal of [C, C]."""
+        # a float32 running mean of ones can exceed 1 in its last digit
+        missed = (1 - confusion.diagonal()).clamp(min=1e-12)
+        return missed / missed.sum()
+
+    @torch.no_grad()
+    def draw(self, confusion, generator=None):
+        """S * K hallucinated features [S * K, D], their labels and whether each is valid.
+
+        A draw that hits a class never seen is not valid and must count for nothing. Keeping it in
+        place, rather than dropping it, keeps the shape fixed without asking the device.
+        """
+        classes = self.draw_classes(confusion, generator)
+        labels = classes.repeat_interleave(self.samples_per_class)
+        noise = torch.empty_like(self.mean[labels]).normal_(generator=generator)
+        features = self.mean[labels] + self.var[labels].sqrt() * noise
+        return features, labels, self.seen[labels]
+
+    def draw_classes(self, confusion, generator):
+        """S class indices, with replacement: the first of C exponential clocks of rate p to ring.
+
+        ``torch.multinomial`` would do, but waits for the device when it draws only one.
+        """
+        probability = self.class_probability(confusion)
+        clocks = probability.new_empty(self.sampled_classes, len(probability))
+        return (probability / clocks.exponential_(generator=generator)).argmax(dim=1)
+
+    def sample(self, confusion, generator=None):
+        """The valid ones of ``draw``: features [M, D] and labels [M], M <= S * K."""
+        features, labels, valid = self.draw(confusion, generator)
+        return features[valid], labels[valid]
+
+    def statistics_boxes(self, gt_boxes, gt_labels, img_hw):
+        """Jittered boxes [G * 16, 4] of an image's ground truths and their labels [G * 16]."""
+        if len(gt_boxes) > self.max_boxes_per_image:
+            order = torch.rand(len(gt_boxes), device=gt_boxes.device).argsort()
+            chosen = order[: self.max_boxes_per_image]
+            gt_boxes, gt_labels = gt_boxes[chosen], gt_labels[chosen]
+        uniform = torch.rand(4, JITTERS, device=gt_boxes.device, dtype=gt_boxes.dtype)
+        boxes = jitter_boxes(gt_boxes, img_hw, uniform)
+        return boxes.flatten(0, 1), gt_labels.repeat_interleave(JITTERS)
+
+
+def jitter_boxes(gt_boxes, img_hw, uniform):
+    """Move the sides of each box, in all 16 in/out combinations, by up to a sixth of its size.
+
+    Args:
+        gt_boxes: [G, 4] as (x1, y1, x2, y2) in pixels.
+        img_hw: height and width of the image; the boxes are clipped to it.
+        uniform: [4, 16] draws of [0, 1), shared by all boxes of the image.
+
+    Returns:
+        [G, 16, 4].
+    """
+    combination = torch.arange(JITTERS, device=gt_boxes.device)
+    side_bit = torch.arange(3, -1, -1, device=gt_boxes.device)[:, None]
+    signs = (combination >> side_bit & 1) * 2 - 1
+    size = (gt_boxes[:, 2:] - gt_boxes[:, :2]).repeat(1, 2)
+    offsets = JITTER_SHARE * signs * uniform * size[:, :, None]
+    boxes = (gt_boxes[:, :, None] + offsets).transpose(1, 2)
+    height, width = img_hw
+    boxes[..., 0::2].clamp_(0, width - 1)
+    boxes[..., 1::2].clamp_(0, height - 1)
+    return boxes

@@ -1,0 +1,12 @@
+"""Softmax cross entropy over C + 1 classes: the published baseline, mmdet's own implementation."""
+
+from mmdet.models.losses import CrossEntropyLoss
+from mmdet.registry import MODELS
+
+
+@MODELS.register_module(name=["CrossEntropy", "cross_entropy"])
+class CrossEntropy(CrossEntropyLoss):
+    """mmdet's softmax loss, built like every other loss; softmax itself needs no ``num_classes``."""
+
+    def __init__(self, num_classes):
+        super().__init__(use_sigmoid=False)

@@ -1,0 +1,97 @@
+"""Foreground classification balance loss (``BACL:mmdet/models/losses/fcbl.py``).
+
+Binary cross entropy over C + 1 sigmoids in which foreground rows get, towards every other class,
+
+- a pairwise *margin* from how often the two classes have been taken for one another so far (the
+  long-term indicator, a running confusion matrix), and
+- a *weight* of 0 where that class already scores low in this row (the short-term indicator).
+
+Background rows and the background column are left as they are.
+"""
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.dist import all_reduce
+from torch.nn.functional import pad
+
+from ..scoring import SigmoidWithBackground, full_precision, mean_over_rows, one_hot, row_bce
+
+CONFUSION_FLOOR = 1e-3
+
+
+@MODELS.register_module(name=["FCBL", "fcbl"])
+class FCBL(SigmoidWithBackground):
+    """FCBL; ``margin=False, weight=False`` is plain BCE that still keeps the confusion matrix.
+
+    Args:
+        num_classes: C, without background.
+        alpha: scale of the margin.
+        prob_thr: a class scoring at least this keeps its weight, whatever the row's own class does.
+        margin, weight: switch the two parts off for ablations.
+        weight_start_epoch: the weight acts from this epoch on (from 0, told by ``set_epoch``).
+
+    Nothing here waits for the device: no Python branch depends on a tensor's values.
+    """
+
+    def __init__(
+        self, num_classes, alpha=0.85, prob_thr=0.7, margin=True, weight=True, weight_start_epoch=0
+    ):
+        super().__init__(num_classes)
+        self.alpha = alpha
+        self.prob_thr = prob_thr
+        self.margin = margin
+        self.weight = weight
+        self.weight_start_epoch = weight_start_epoch
+        self.register_buffer("confusion_sum", torch.zeros(num_classes, num_classes))
+        self.register_buffer("class_count", torch.zeros(num_classes))
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch):
+        """Tell the running epoch, counted from 0."""
+        self.weight_active = self.weight and epoch >= self.weight_start_epoch
+
+    def confusion(self):
+        """[C, C]: mean softmax over the foreground classes (column) of the rows of a class (row)."""
+        return self.confusion_sum / self.class_count.clamp(min=1)[:, None]
+
+    def forward(self, cls_score, label, weight=None, avg_factor=None, reduction_override=None):
+        """The loss of this batch; afterwards the batch, from all ranks, joins the confusion matrix.
+
+        A row whose ``weight`` is 0 counts for nothing: not in the mean, not in the confusion.
+        Every rank must call this as often as the others, with or without foreground rows.
+        """
+        self.check_call(cls_score, reduction_override)
+        with full_precision(cls_score) as logits:
+            shifted = logits + self.margins(label).to(logits.dtype) if self.margin else logits
+            keep = self.kept_pairs(logits.detach(), label) if self.weight_active else None
+            rows = row_bce(shifted, one_hot(logits, label), keep)
+            self.update_confusion(logits.detach(), label, weight)
+            return mean_over_rows(rows, weight, avg_factor)
+
+    def margins(self, label):
+        """[N, C + 1]: alpha ln(confusion[i, j] / confusion[j, i]) for a row of class i; background 0."""
+        log_confusion = self.confusion().clamp(min=CONFUSION_FLOOR).log()
+        pairs = self.alpha * (log_confusion - log_confusion.t())
+        return pad(pairs, (0, 1, 0, 1)).index_select(0, label)
+
+    def kept_pairs(self, logits, label):
+        """[N, C + 1] of 0 and 1: which classes still weigh in each row."""
+        scores = self.get_activation(logits)
+        keep = (scores >= scores.gather(1, label[:, None])) | (scores >= self.prob_thr)
+        keep |= (label == self.num_classes)[:, None]
+        keep[:, -1].fill_(True)
+        return keep.to(logits.dtype)
+
+    @torch.no_grad()
+    def update_confusion(self, logits, label, weight):
+        """Add the softmax of the foreground rows; the last column of ``batch`` counts them."""
+        classes = self.num_classes
+        rows = pad(logits[:, :classes].softmax(dim=1), (0, 1), value=1.0)
+        if weight is not None:
+            rows = rows * (weight > 0)[:, None]
+        batch = self.confusion_sum.new_zeros(classes + 1, classes + 1)
+        batch.index_add_(0, label, rows.to(batch.dtype))
+        foreground = batch[:classes]
+        all_reduce(foreground)
+        self.confusion_sum += foreground[:, :classes]
+        self.class_count += foreground[:, classes]

@@ -1,0 +1,78 @@
+"""The RoI head that hallucinates features while it trains; at test time it is mmdet's own."""
+
+import torch
+from mmdet.models.roi_heads import StandardRoIHead
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox2roi, get_box_tensor
+
+
+@MODELS.register_module()
+class HallucinationRoIHead(StandardRoIHead):
+    """``StandardRoIHead`` with a ``LongTailBBoxHead`` and feature hallucination.
+
+    Args:
+        hallucination: arguments of ``FeatureHallucination``; ``num_classes`` and ``feature_dim``
+            come from the box head.
+
+    In each iteration the jittered ground truths update the feature statistics, and the features
+    drawn from them join the RoIs in the classification loss (``BACL:mmdet/models/roi_heads/
+    fhm_roi_head.py``). Box and mask losses never see them.
+    """
+
+    def __init__(self, *args, hallucination, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not hasattr(self.bbox_head.loss_cls, "confusion"):
+            raise ValueError(
+                f"hallucination needs a loss that keeps a confusion matrix, and "
+                f"{type(self.bbox_head.loss_cls).__name__} keeps none; set hallucination.enabled "
+                "to false, or loss.type to fcbl (margin: false, weight: false is plain BCE)"
+            )
+        self.hallucination = MODELS.build(
+            {
+                "type": "FeatureHallucination",
+                "num_classes": self.bbox_head.num_classes,
+                "feature_dim": self.bbox_head.cls_last_dim,
+                **hallucination,
+            }
+        )
+
+    def loss(self, x, rpn_results_list, batch_data_samples):
+        """mmdet's losses, after the feature statistics took in this batch's ground truths."""
+        if self.hallucination.active:
+            self.update_statistics(x, batch_data_samples)
+        return super().loss(x, rpn_results_list, batch_data_samples)
+
+    @torch.no_grad()
+    def update_statistics(self, x, batch_data_samples):
+        """Feed the embeddings of 16 jittered boxes of each ground truth to the statistics."""
+        boxes, labels = zip(*map(self.statistics_boxes, batch_data_samples), strict=True)
+        levels = x[: self.bbox_roi_extractor.num_inputs]
+        features = self.bbox_roi_extractor(levels, bbox2roi(boxes))
+        self.hallucination.update(self.bbox_head.embed(features), torch.cat(labels))
+
+    def statistics_boxes(self, sample):
+        return self.hallucination.statistics_boxes(
+            get_box_tensor(sample.gt_instances.bboxes),
+            sample.gt_instances.labels,
+            sample.metainfo["img_shape"][:2],
+        )
+
+    def bbox_loss(self, x, sampling_results):
+        """mmdet's box losses with hallucinated rows beside the RoIs' in the classification."""
+        rois = bbox2roi([result.priors for result in sampling_results])
+        results = self._bbox_forward(x, rois)
+        targets = self.bbox_head.get_targets(sampling_results, self.train_cfg)
+        results["loss_bbox"] = self.bbox_head.loss(
+            results["cls_score"],
+            results["bbox_pred"],
+            rois,
+            *targets,
+            hallucinated=self.draw_hallucinated(),
+        )
+        return results
+
+    def draw_hallucinated(self):
+        """(features, labels, valid), or None before the start epoch."""
+        if not self.hallucination.active:
+            return None
+        return self.hallucination.draw(self.bbox_head.loss_cls.confusion())

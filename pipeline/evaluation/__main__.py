@@ -1,0 +1,48 @@
+"""Evaluate any pair of LVIS-format annotations and predictions, on the CPU.
+
+Predictions are a .parquet with the columns image_id, category_id, x, y, w, h, score (and rle), or
+a .json list of {image_id, category_id, bbox, score, segmentation}. Writes the metrics as JSON:
+AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR@300, and the same under fixed/ for AP-fixed
+(10,000 detections a category over the data set, no limit an image). Fractions; null where the
+data has nothing to measure.
+"""
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, evaluate, write; 1 on a user's mistake or a failing disk."""
+    options = parse(arguments)
+    from pipeline.evaluation.run import evaluate_files, write_per_category
+    from pipeline.files import write_json
+
+    try:
+        result = evaluate_files(options.annotations, options.predictions, options.iou_type)
+        write_json(options.out, result.metrics)
+        if options.per_category:
+            write_per_category(options.per_category, result.categories)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for key, value in result.metrics.items():
+        print(f"{key:13} {'-' if value is None else f'{100 * value:6.2f}'}")
+    return 0
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--annotations", required=True, help="LVIS-format .json")
+    parser.add_argument("--predictions", required=True, help=".parquet or .json")
+    parser.add_argument("--out", required=True, help="the metrics file to write, .json")
+    parser.add_argument("--iou-type", choices=("bbox", "segm"), default="bbox")
+    parser.add_argument("--per-category", help="also write one row a category to this .csv")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,338 @@
+"""params.yaml -> frozen, validated dataclasses.
+
+Every knob of the pipeline is declared here once, with its default (no default: the file must
+give it) and its limits. A wrong key or value is a ``ValueError`` that names the key, the value
+and what is allowed, raised before any work starts.
+"""
+
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+SYMBOLS_SOURCE = "pipeline/data/symbols.py"
+BOTTOMLESS = float("-inf")
+ENDLESS = float("inf")
+
+
+def limited(default=..., *, low=BOTTOMLESS, high=ENDLESS):
+    """A dataclass field whose number (or each number of a list) lies in [low, high]."""
+    metadata = {"limits": (low, high)}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SymbolsData:
+    """The generated long-tailed set: see pipeline/data/symbols.py."""
+
+    name: str
+    source: str
+    seed: int = limited(0, low=0)
+    categories: int = limited(60, low=1, high=400)
+    exponent: float = limited(1.25, low=0, high=5)
+    train_images: int = limited(1000, low=1)
+    val_images: int = limited(300, low=1)
+    image_size: int = limited(128, low=32, high=2048)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFiles:
+    """One split of a data set on disk: an annotation file inside ``data.source``, an image folder."""
+
+    annotations: str
+    images: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesData:
+    """A COCO- or LVIS-format data set on disk; ``source`` is the folder of annotation files."""
+
+    name: str
+    source: str
+    train: SplitFiles
+    val: SplitFiles
+    verify: Literal["header", "decode"] = "header"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """``config`` names configs/detectors/<config>.py; ``image_scale`` is (width, height) in pixels."""
+
+    config: str
+    image_scale: list[int] = limited(low=32)
+    weights: str | None = None
+
+    def __post_init__(self):
+        if len(self.image_scale) != 2:
+            raise ValueError(f"detector.image_scale is {self.image_scale}; it takes [width, height]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """The optimizer (SGD), shared by both training stages; ``batch_size`` is the total."""
+
+    batch_size: int = limited(low=1)
+    learning_rate: float = limited(low=0)
+    momentum: float = limited(0.9, low=0, high=1)
+    warmup_iters: int = limited(500, low=0)
+    clip_gradient: float | None = limited(None, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What a training image goes through.
+
+    ``scale_jitter`` resizes by a random factor of [low, high] and crops back to the image scale;
+    ``copy_paste`` is the largest number of objects pasted from a second image (0: none).
+    """
+
+    scale_jitter: list[float] = limited((1.0, 1.0), low=0.05, high=20)
+    flip: float = limited(0.5, low=0, high=1)
+    copy_paste: int = limited(0, low=0)
+
+    def __post_init__(self):
+        if len(self.scale_jitter) != 2 or self.scale_jitter[0] > self.scale_jitter[1]:
+            raise ValueError(
+                f"augmentation.scale_jitter is {list(self.scale_jitter)}; it takes [low, high]"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropyLoss:
+    type: Literal["cross_entropy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCELoss:
+    type: Literal["bce"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FCBLoss:
+    """Foreground classification balance loss; epochs count from 0."""
+
+    type: Literal["fcbl"]
+    alpha: float = limited(0.85, low=0)
+    prob_thr: float = limited(0.7, low=0, high=1)
+    margin: bool = True
+    weight: bool = True
+    weight_start_epoch: int = limited(0, low=0)
+
+
+LOSSES = {"cross_entropy": CrossEntropyLoss, "bce": BCELoss, "fcbl": FCBLoss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hallucination:
+    """Feature hallucination module; epochs count from 0."""
+
+    enabled: bool = True
+    decay_ratio: float = limited(0.1, low=0, high=1)
+    sampled_classes: int = limited(8, low=1)
+    samples_per_class: int = limited(12, low=1)
+    start_epoch: int = limited(0, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Schedule:
+    loss: Any
+    epochs: int = limited(low=1)
+    milestones: list[int] = limited((), low=1)
+    learning_rate_factor: float = limited(1.0, low=0)
+    weight_decay: float = limited(1e-4, low=0)
+    augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Representation(_Schedule):
+    """Stage 1: the whole detector. ``prior`` is the initial score of every class under a sigmoid."""
+
+    prior: float = limited(0.001, low=1e-6, high=0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier(_Schedule):
+    """Stage 2: the heads, on the frozen representation named by ``from``."""
+
+    start_from: str = field(metadata={"key": "from"})
+    hallucination: Hallucination = Hallucination()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """``max_per_image`` beyond LVIS's 300 serves AP-fixed; AP itself always uses the best 300."""
+
+    score_threshold: float = limited(1e-4, low=0, high=1)
+    max_per_image: int = limited(1000, low=1)
+    nms_iou: float = limited(0.5, low=0, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    methods: list[str]
+    baseline: str
+    gallery_images: int = limited(8, low=0, high=200)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    backend: Literal["local"] = "local"
+    gpus: Literal["auto", 0, 1] = "auto"
+    workers: int = limited(1, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """``uri`` is "sqlite" (mlflow.db in the project's folder) or any MLflow tracking URI."""
+
+    enabled: bool = True
+    uri: str = "sqlite"
+    experiment: str = "bacl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    data: SymbolsData | FilesData
+    detector: Detector
+    train: Train
+    representation: dict[str, Representation]
+    classifier: dict[str, Classifier]
+    report: Report
+    seed: int = limited(0, low=0)
+    predict: Predict = Predict()
+    compute: Compute = Compute()
+    tracking: Tracking = Tracking()
+
+    def __post_init__(self):
+        check_methods(self)
+
+    def method(self, name):
+        """The representation or classifier block of this name; ``ValueError`` if there is none."""
+        known = {**self.representation, **self.classifier}
+        return known[require_name(known, name, "method")]
+
+
+def require_name(known, name, kind):
+    """``name``, or a ``ValueError`` that lists what there is."""
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}; params.yaml has: {', '.join(known)}")
+    return name
+
+
+def check_methods(params):
+    """Names are unique over both sections, and every name that is used is defined."""
+    both = sorted(set(params.representation) & set(params.classifier))
+    if both:
+        raise ValueError(f"{both[0]!r} stands under representation and classifier; rename one")
+    for name, block in params.classifier.items():
+        if block.start_from not in params.representation:
+            allowed = ", ".join(params.representation)
+            raise ValueError(
+                f"classifier.{name}.from is {block.start_from!r}, which is no representation; "
+                f"allowed: {allowed}"
+            )
+        if params.representation[block.start_from].loss.type == "cross_entropy" and (
+            block.loss.type != "cross_entropy"
+        ):
+            raise ValueError(
+                f"classifier.{name}.loss.type is {block.loss.type!r} on the softmax representation "
+                f"{block.start_from!r}; start from one that was trained with bce"
+            )
+    for name in (*params.report.methods, params.report.baseline):
+        params.method(name)
+    if params.report.baseline not in params.report.methods:
+        raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
+
+
+def load(path="params.yaml") -> Params:
+    """Read and validate a params file."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; copy one from configs/presets/")
+    try:
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    return parse(Params, raw, "")
+
+
+def parse(kind, value, key):
+    """``value``, read from YAML, as an instance of ``kind`` (a dataclass or a type annotation)."""
+    if key == "data" and isinstance(value, dict):
+        kind = SymbolsData if value.get("source") == SYMBOLS_SOURCE else FilesData
+    if kind is Any and key.endswith(".loss"):
+        return parse_loss(value, key)
+    if is_dataclass(kind):
+        return parse_dataclass(kind, value, key)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return parse(next(a for a in arguments if a is not type(None)), value, key)
+    if origin is Literal:
+        if not any(value == a and type(value) is type(a) for a in arguments):
+            allowed = ", ".join(map(str, arguments))
+            raise ValueError(f"{key} is {value!r}; allowed: {allowed}")
+        return value
+    if origin is dict:
+        require(isinstance(value, dict), key, value, "a mapping of names to blocks")
+        return {name: parse(arguments[1], v, f"{key}.{name}") for name, v in value.items()}
+    if origin is list:
+        require(isinstance(value, list), key, value, "a list")
+        return [parse(arguments[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
+    return parse_scalar(kind, value, key)
+
+
+def parse_scalar(kind, value, key):
+    if kind is float and type(value) is int:
+        value = float(value)
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    require(type(value) is kind, key, value, names[kind])
+    return value
+
+
+def parse_loss(value, key):
+    require(isinstance(value, dict) and "type" in value, key, value, "a mapping with a type")
+    if value["type"] not in LOSSES:
+        raise ValueError(f"{key}.type is {value['type']!r}; allowed: {', '.join(LOSSES)}")
+    return parse_dataclass(LOSSES[value["type"]], value, key)
+
+
+def parse_dataclass(kind, value, key):
+    require(isinstance(value, dict), key or "params.yaml", value, "a mapping")
+    hints = get_type_hints(kind)
+    known = {f.metadata.get("key", f.name): f for f in fields(kind)}
+    for name in value:
+        if name not in known:
+            raise ValueError(unknown_key(f"{key}.{name}".lstrip("."), name, known))
+    result = {}
+    for name, spec in known.items():
+        place = f"{key}.{name}".lstrip(".")
+        if name in value:
+            result[spec.name] = parse(hints[spec.name], value[name], place)
+            check_limits(spec, result[spec.name], place)
+        elif spec.default is MISSING:
+            raise ValueError(f"{place} is missing; it has no default")
+    return kind(**result)
+
+
+def check_limits(spec, value, key):
+    low, high = spec.metadata.get("limits", (BOTTOMLESS, ENDLESS))
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, (int, float)) and not low <= number <= high:
+            raise ValueError(f"{key} is {number}; allowed: {low} to {high}")
+
+
+def require(condition, key, value, wanted):
+    if not condition:
+        raise ValueError(f"{key} is {value!r}; it takes {wanted}")
+
+
+def unknown_key(place, name, known):
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(known)}"
+    return f"unknown key {place} in params.yaml; {hint}"

@@ -1,0 +1,1 @@
+"""Tables, plots and the HTML page: everything in reports/ that is made from finished results."""

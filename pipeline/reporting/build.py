@@ -1,0 +1,56 @@
+"""All reports of the methods in params: tables, plots and their data, and the page."""
+
+from pathlib import Path
+
+from pipeline.files import atomic_folder, write_text
+from pipeline.params import Params
+from pipeline.reporting import curves, page, plots, tables
+from pipeline.reporting.gallery import load_truth
+from pipeline.reporting.inputs import Inputs, load_inputs
+from pipeline.reporting.style import to_svg
+
+
+def build(params: Params, root=Path()) -> None:
+    """Write ``root``/reports; ``ValueError`` names what is missing and the command that makes it.
+
+    Everything is made before anything is written, so an error leaves the last reports as they are.
+    """
+    inputs = load_inputs(params, root)
+    table = tables.rows(inputs.metrics, inputs.baseline)
+    data = plot_data(inputs)
+    figures = draw(inputs, data)
+    html = page.render(inputs, table, figures, load_truth(inputs.val_annotations))
+    reports = root / "reports"
+    write_plots(reports / "plots", data, figures)
+    write_text(reports / "ap_by_frequency.csv", tables.to_csv(table))
+    write_text(reports / "ap_by_frequency.md", tables.to_markdown(table))
+    write_text(reports / "ap_by_frequency.tex", tables.to_tex(table))
+    write_text(reports / "index.html", html)
+
+
+def plot_data(inputs: Inputs):
+    return {
+        "ap_vs_frequency": plots.ap_vs_frequency(inputs.per_category),
+        "ap_by_frequency": plots.ap_by_frequency(inputs.metrics),
+        "training_curves": curves.training_curves(inputs.scalars, inputs.methods),
+    }
+
+
+def draw(inputs: Inputs, data) -> dict[str, str]:
+    """name -> svg; without the plots that have nothing to show."""
+    who = (inputs.methods, inputs.baseline)
+    figures = {
+        "ap_vs_frequency": plots.draw_ap_vs_frequency(inputs.per_category, *who),
+        "ap_by_frequency": plots.draw_ap_by_frequency(data["ap_by_frequency"], *who),
+        "delta_per_category": plots.draw_deltas(inputs.per_category, *who),
+        "training_curves": curves.draw_curves(data["training_curves"], *who),
+    }
+    return {name: to_svg(f, name) for name, f in figures.items() if f is not None}
+
+
+def write_plots(folder, data, figures):
+    with atomic_folder(folder) as temporary:
+        for name, table in data.items():
+            table.to_csv(temporary / f"{name}.csv", index=False, lineterminator="\n")
+        for name, svg in figures.items():
+            (temporary / f"{name}.svg").write_text(svg, encoding="utf-8")

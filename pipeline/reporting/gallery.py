@@ -1,0 +1,186 @@
+"""Which val images the gallery shows, and which boxes of them: truth and each method's detections.
+
+The rule, which the page states too: an image's change is the sum, over its ground truth of one
+frequency group, of the score of the best correct drawn detection of each object (0: not found),
+compared between the baseline and the last method. Images with rare objects come first, the largest
+change (up or down) first; then images with common ones, then with frequent ones.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.files import read_json
+from pipeline.reporting.inputs import GROUPS, Inputs
+
+RULE = (
+    "Val images with rare objects come first, ordered by how much the scores of their correctly "
+    "found rare objects differ between {baseline} and {challenger}, in either direction; then "
+    "images with common objects in the same way, then with frequent ones. Drawn are each method's "
+    "best-scored detections, {extra} more than the image has objects and {most} at most."
+)
+EXTRA = 2
+MOST = 15
+MATCH_IOU = 0.5
+CORNERS = ["x0", "y0", "x1", "y1"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """``verdict``: truth, correct, wrong, or unjudged (LVIS does not say if the category is there)."""
+
+    name: str
+    frequency: str
+    corners: tuple[float, float, float, float]
+    verdict: str = "truth"
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One val image: the LVIS record, the objects, and per method the drawn detections."""
+
+    image: dict
+    truth: list[Box]
+    detections: dict[str, list[Box]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """``objects``: image_id, category_id, frequency, x0, y0, x1, y1; one row an annotation."""
+
+    images: dict[int, dict]
+    objects: pd.DataFrame
+    names: dict[int, str]
+    frequencies: dict[int, str]
+
+
+def load_truth(path) -> Truth:
+    """The LVIS-format val annotations; ``ValueError`` where the file is missing or broken."""
+    data = read_json(path)
+    frequencies = {c["id"]: c["frequency"] for c in data["categories"]}
+    objects = pd.DataFrame(
+        [(a["image_id"], a["category_id"], *a["bbox"]) for a in data["annotations"]],
+        columns=["image_id", "category_id", "x", "y", "w", "h"],
+    )
+    objects = with_corners(objects)
+    objects["frequency"] = objects.category_id.map(frequencies)
+    names = {c["id"]: c["name"] for c in data["categories"]}
+    return Truth({i["id"]: i for i in data["images"]}, objects, names, frequencies)
+
+
+def with_corners(boxes):
+    """x, y, w, h (pixels) become x0, y0, x1, y1."""
+    return boxes.drop(columns=["x", "y", "w", "h"]).assign(
+        x0=boxes.x, y0=boxes.y, x1=boxes.x + boxes.w, y1=boxes.y + boxes.h
+    )
+
+
+def scenes(inputs: Inputs, truth: Truth) -> list[Scene]:
+    """The ``report.gallery_images`` images of the rule, the most changed first."""
+    chosen = choose(inputs, truth)
+    drawn = {m: drawn_detections(inputs.predictions(m), truth, chosen) for m in inputs.methods}
+    return [
+        Scene(
+            truth.images[i],
+            truth_boxes(truth, i),
+            {m: judged(truth, i, table[table.image_id == i]) for m, table in drawn.items()},
+        )
+        for i in chosen
+    ]
+
+
+def choose(inputs, truth) -> list[int]:
+    """Ids of val images by the rule; ties go to more objects of the group, then to the lower id."""
+    chosen: list[int] = []
+    for letter in GROUPS:
+        wanted = inputs.params.report.gallery_images - len(chosen)
+        objects = truth.objects[
+            (truth.objects.frequency == letter) & ~truth.objects.image_id.isin(chosen)
+        ]
+        if wanted > 0 and len(objects):
+            chosen += ranked(inputs, truth, objects)[:wanted]
+    return chosen
+
+
+def ranked(inputs, truth, objects) -> list[int]:
+    ids = sorted(objects.image_id.unique().tolist())
+    found = pd.Series(0.0, index=ids)
+    for method, sign in ((inputs.challenger, 1), (inputs.baseline, -1)):
+        if method:
+            detections = drawn_detections(inputs.predictions(method), truth, ids)
+            found = found.add(sign * found_scores(objects, detections), fill_value=0)
+    order = pd.DataFrame(
+        {"change": found.abs().round(9), "objects": objects.groupby("image_id").size(), "id": ids}
+    )
+    order = order.sort_values(["change", "objects", "id"], ascending=[False, False, True])
+    return order.id.tolist()
+
+
+def drawn_detections(path, truth, ids) -> pd.DataFrame:
+    """The best-scored detections of these images: objects + ``EXTRA`` each, ``MOST`` at most."""
+    columns = ["image_id", "category_id", "x", "y", "w", "h", "score"]
+    table = pd.read_parquet(path, columns=columns, filters=[("image_id", "in", list(ids))])
+    table = table.sort_values(["image_id", "score"], ascending=[True, False], kind="stable")
+    limit = truth.objects.groupby("image_id").size().add(EXTRA).clip(upper=MOST)
+    rank = table.groupby("image_id").cumcount()
+    table = table[rank < table.image_id.map(limit).fillna(EXTRA)]
+    return with_corners(table.astype(dict.fromkeys("xywh", float)))
+
+
+def found_scores(objects, detections) -> pd.Series:
+    """Per image the sum over ``objects`` of the score of each one's best correct detection."""
+    pairs = objects.reset_index().merge(
+        detections, on=["image_id", "category_id"], suffixes=("", "_d")
+    )
+    overlap = iou(pairs[CORNERS].to_numpy(), pairs[[f"{c}_d" for c in CORNERS]].to_numpy())
+    best = pairs[overlap >= MATCH_IOU].groupby(["image_id", "index"]).score.max()
+    return best.groupby("image_id").sum()
+
+
+def iou(a, b):
+    """Of boxes (..., 4) as corners, broadcast; 0 for boxes without an area."""
+    shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = shared.clip(min=0).prod(-1)
+    area = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
+    return np.divide(shared, area, out=np.zeros_like(shared), where=area > 0)
+
+
+def truth_boxes(truth, image_id) -> list[Box]:
+    own = truth.objects[truth.objects.image_id == image_id]
+    return [box(truth, row.category_id, row) for row in own.itertuples()]
+
+
+def box(truth, category, row, **rest) -> Box:
+    corners = (row.x0, row.y0, row.x1, row.y1)
+    return Box(truth.names[category], truth.frequencies[category], corners, **rest)
+
+
+def judged(truth, image_id, detections) -> list[Box]:
+    """The detections of one image, best first, each with its verdict."""
+    image = truth.images[image_id]
+    own = truth.objects[truth.objects.image_id == image_id]
+    verified = {*own.category_id, *image.get("neg_category_ids", ())}
+    verified -= set(image.get("not_exhaustive_category_ids", ()))
+    boxes = []
+    for row in detections.itertuples():
+        same = own[own.category_id == row.category_id][CORNERS].to_numpy(float)
+        corners = np.array([row.x0, row.y0, row.x1, row.y1])
+        verdict = "wrong" if row.category_id in verified else "unjudged"
+        if (iou(same, corners) >= MATCH_IOU).any():
+            verdict = "correct"
+        boxes.append(box(truth, row.category_id, row, verdict=verdict, score=float(row.score)))
+    return boxes
+
+
+def found(scene, method) -> int:
+    """How many objects of the scene have a correct drawn detection of the method."""
+    hits = [b for b in scene.detections[method] if b.verdict == "correct"]
+    return sum(
+        any(
+            t.name == h.name and iou(np.array(t.corners), np.array(h.corners)) >= MATCH_IOU
+            for h in hits
+        )
+        for t in scene.truth
+    )

@@ -1,0 +1,152 @@
+"""The gallery's pictures: the photo once, and per method an svg layer of boxes and labels over it.
+
+The layers are vectors: labels stay sharp at every size and in print, in any script the reader's
+browser can draw, and one photo serves all methods.
+"""
+
+import base64
+import io
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+import matplotlib
+from PIL import Image, ImageFont
+
+from pipeline.reporting.gallery import Box, found, scenes
+
+WIDTH = 320  # of a panel, in svg units; a column of the page is about as many pixels wide
+SMALLEST = 320  # a smaller photo is enlarged to this longest side, in pixels
+LARGEST = 720  # a larger one is reduced to it
+FONT_SIZE = 10.5
+TAG_HEIGHT = 13.5
+LONGEST_NAME = 33
+
+
+@dataclass(frozen=True)
+class Label:
+    """A drawn box: all in svg units; the tag is the strip that holds the text."""
+
+    box: Box
+    x: float
+    y: float
+    width: float
+    height: float
+    text: str
+    tag: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    note: str
+    description: str
+    labels: list[Label]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One row of the gallery; ``photo`` is a data URI; the panels are WIDTH x ``height``."""
+
+    key: str
+    name: str
+    photo: str
+    height: float
+    panels: list[Panel]
+
+
+def pictures(inputs, truth) -> list[Picture]:
+    return [picture(inputs, scene) for scene in scenes(inputs, truth)]
+
+
+def picture(inputs, scene) -> Picture:
+    image = scene.image
+    scale = WIDTH / image["width"]
+    height = image["height"] * scale
+    panels = [panel("ground truth", objects_note(scene), scene.truth, scale, height)]
+    for method, boxes in scene.detections.items():
+        note = f"{found(scene, method)} of {len(scene.truth)} found"
+        panels.append(panel(method, note, boxes, scale, height))
+    path = inputs.val_images / image["file_name"]
+    return Picture(f"photo-{image['id']}", image["file_name"], photo(path), height, panels)
+
+
+def objects_note(scene) -> str:
+    rare = sum(b.frequency == "r" for b in scene.truth)
+    return f"{len(scene.truth)} objects, {rare} rare"
+
+
+def photo(path) -> str:
+    """The image as a JPEG data URI; ``ValueError`` where it is absent or not an image."""
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except OSError as error:
+        raise ValueError(f"the val image {path} cannot be read: {error}") from None
+    scale = min(max(1.0, SMALLEST / max(image.size)), LARGEST / max(image.size))
+    size = [max(1, round(s * scale)) for s in image.size]
+    out = io.BytesIO()
+    image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=85, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def panel(title, note, boxes, scale, height) -> Panel:
+    """Tags are placed for the best score first; drawn the other way round, so the best is on top."""
+    labels: list[Label] = []
+    for box in boxes:
+        labels.append(label(box, scale, height, [known.tag for known in labels]))
+    spoken = "; ".join(
+        f"{b.name} {b.frequency}" if b.score is None else f"{b.name} {b.score:.2f} {b.verdict}"
+        for b in boxes
+    )
+    return Panel(title, note, f"{title}: {spoken or 'nothing'}", labels[::-1])
+
+
+def label(box, scale, height, taken) -> Label:
+    x0, y0, x1, y1 = (c * scale for c in box.corners)
+    name = shortened(box.name)
+    text = name if box.score is None else f"{name} {box.score:.2f}"
+    width = min(text_width(text) + 6, WIDTH)
+    tag = place((x0, y0, x1, y1), width, height, taken)
+    return Label(box, x0, y0, x1 - x0, y1 - y0, text, (*tag, width, TAG_HEIGHT))
+
+
+def shortened(name) -> str:
+    """The middle goes: what tells "CIRCLED DIGIT EIGHT" from its family often stands at the end."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = (LONGEST_NAME - 1) // 2
+    return f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
+
+
+def place(box, width, height, taken) -> tuple[float, float]:
+    """The (x, y) of a tag beside or in its box, inside the picture, that covers the least tags."""
+    x0, y0, x1, y1 = box
+    spots = [
+        (min(max(x, 0), WIDTH - width), min(max(y, 0), height - TAG_HEIGHT))
+        for y in (y0 - TAG_HEIGHT, y1, y0, y1 - TAG_HEIGHT)
+        for x in (x0, x1 - width)
+    ]
+    return min(spots, key=lambda s: sum(overlap((*s, width, TAG_HEIGHT), t) for t in taken))
+
+
+def overlap(a, b) -> float:
+    """Shared area of two (x, y, width, height)."""
+    wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(wide, 0) * max(high, 0)
+
+
+@lru_cache(1)
+def font():
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", 100)
+
+
+def text_width(text) -> float:
+    """In svg units: measured in DejaVu Sans; wide scripts, which it lacks, count 1 em a letter.
+
+    The svg states this width too (textLength), so a reader's other font cannot leave the tag.
+    """
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    narrow = "".join(c for c in text if unicodedata.east_asian_width(c) not in "WF")
+    return (font().getlength(narrow) / 100 + wide) * FONT_SIZE

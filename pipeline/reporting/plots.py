@@ -1,0 +1,184 @@
+"""The plots of final results: AP against training images, AP by frequency, delta per category."""
+
+import matplotlib.ticker
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pipeline.reporting.inputs import GROUPS
+from pipeline.reporting.style import (
+    FULL_WIDTH,
+    HALF_WIDTH,
+    RASTER_POINTS,
+    SHADE,
+    literal,
+    method_colours,
+    styled,
+)
+
+GROUP_KEYS = {"all": "AP", **{name: f"AP{letter}" for letter, name in GROUPS.items()}}
+NO_IMAGE = 0.5  # where a category without a training image stands on a log axis
+
+
+def ap_vs_frequency(per_category: pd.DataFrame) -> pd.DataFrame:
+    """One row a (method, category): method, name, frequency, image_count, AP (a fraction)."""
+    return per_category[["method", "name", "frequency", "image_count", "AP"]]
+
+
+def ap_by_frequency(metrics) -> pd.DataFrame:
+    """One row a (method, group): method, group (all, rare, common, frequent), AP (a fraction)."""
+    return pd.DataFrame(
+        [(m, group, values[key]) for m, values in metrics.items() for group, key in GROUP_KEYS.items()],
+        columns=["method", "group", "AP"],
+    ).astype({"AP": float})
+
+
+def binned_means(counts, ap):
+    """Means over bins of equally many categories: (bins,) training images, (bins,) AP.
+
+    The first is a geometric mean, the centre on a log axis. About 6 categories a bin, 12 bins at
+    most; a curve that follows the data without a bandwidth to choose.
+    """
+    order = np.argsort(counts, kind="stable")
+    bins = np.array_split(order, np.clip(len(order) // 6, 1, 12))
+    return (
+        np.array([np.exp(np.log(counts[b]).mean()) for b in bins]),
+        np.array([ap[b].mean() for b in bins]),
+    )
+
+
+def group_edges(categories: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Per frequency letter its (low, high) on the axis of training images; {} where they overlap."""
+    counts = categories.image_count.clip(lower=NO_IMAGE)
+    spans = counts.groupby(categories.frequency).agg(["min", "max"])
+    present = [g for g in GROUPS if g in spans.index]
+    lows = [spans.loc[g, "min"] for g in present]
+    highs = [spans.loc[g, "max"] for g in present]
+    if any(high >= low for high, low in zip(highs, lows[1:], strict=False)):
+        return {}
+    borders = [np.sqrt(h * low) for h, low in zip(highs, lows[1:], strict=False)]
+    edges = [lows[0] / 1.25, *borders, highs[-1] * 1.25]
+    return {g: (edges[i], edges[i + 1]) for i, g in enumerate(present)}
+
+
+@styled
+def draw_ap_vs_frequency(per_category, methods, baseline) -> Figure:
+    figure = Figure(figsize=(FULL_WIDTH, 3.9), layout="constrained")
+    axes = figure.subplots()
+    shade_groups(axes, per_category)
+    many = len(per_category) > RASTER_POINTS
+    for method, colour in method_colours(methods, baseline).items():
+        known = per_category[(per_category.method == method) & per_category.AP.notna()]
+        if known.empty:
+            continue
+        counts = known.image_count.clip(lower=NO_IMAGE).to_numpy(float)
+        ap = 100 * known.AP.to_numpy()
+        axes.scatter(
+            counts, ap, s=9 if many else 17, c=colour, alpha=0.45, linewidths=0, rasterized=many
+        )
+        axes.plot(*binned_means(counts, ap), c=colour, lw=2.2, marker="o", ms=4, label=literal(method))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.set_ylim(-3, 112)
+    axes.set_yticks(range(0, 101, 20))
+    axes.set_xlabel("training images of the category (log)")
+    axes.set_ylabel("AP of the category, %")
+    axes.grid(axis="y")
+    legend_above(figure, axes)
+    return figure
+
+
+def shade_groups(axes, per_category):
+    edges = group_edges(per_category)
+    for i, (letter, (low, high)) in enumerate(edges.items()):
+        axes.axvspan(low, high, color=SHADE, alpha=(0.16, 0.08, 0.0)[i], lw=0)
+        axes.text(np.sqrt(low * high), 110, GROUPS[letter], ha="center", va="top", alpha=0.75)
+    if edges:
+        axes.set_xlim(min(edges.values())[0], max(edges.values())[1])
+
+
+def legend_above(figure, axes):
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = min(len(labels), 6)
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+
+
+@styled
+def draw_ap_by_frequency(table, methods, baseline) -> Figure:
+    """Grouped bars of the ``ap_by_frequency`` table; "none" stands where there is no bar."""
+    figure = Figure(figsize=(HALF_WIDTH, 3.2), layout="constrained")
+    axes = figure.subplots()
+    width = 0.84 / len(methods)
+    groups = list(GROUP_KEYS)
+    for i, (method, colour) in enumerate(method_colours(methods, baseline).items()):
+        ap = 100 * table[table.method == method].set_index("group").AP.reindex(groups)
+        places = np.arange(len(groups)) + (i - (len(methods) - 1) / 2) * width
+        bars = axes.bar(places, ap.fillna(0), width * 0.94, color=colour, label=literal(method))
+        texts = ["none" if np.isnan(v) else f"{v:.1f}" for v in ap]
+        turn = 90 if len(methods) > 4 else 0
+        axes.bar_label(bars, texts, padding=2, fontsize=7 if len(methods) < 4 else 6, rotation=turn)
+    axes.set_xticks(range(len(groups)), groups)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel("AP, %")
+    axes.margins(y=0.12)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    legend_above(figure, axes)
+    return figure
+
+
+def deltas(per_category, baseline) -> pd.DataFrame:
+    """Per category the other methods' AP minus the baseline's, sorted by training images.
+
+    Columns: name, frequency, image_count, then one a method; NaN where undefined.
+    """
+    wide = per_category.pivot(index="category_id", columns="method", values="AP")
+    change = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
+    about = per_category.drop_duplicates("category_id").set_index("category_id")
+    about = about[["name", "frequency", "image_count"]]
+    return about.join(change.reindex(about.index)).sort_values("image_count", kind="stable")
+
+
+@styled
+def draw_deltas(per_category, methods, baseline) -> Figure | None:
+    """One panel of bars for each method but the baseline; None where there is no other."""
+    others = [m for m in methods if m != baseline]
+    if not others:
+        return None
+    table = deltas(per_category, baseline)
+    figure = Figure(figsize=(FULL_WIDTH, 0.9 + 1.45 * len(others)), layout="constrained")
+    panels = figure.subplots(len(others), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    colours = method_colours(methods, baseline)
+    for axes, method in zip(panels, others, strict=True):
+        change = 100 * table[method].fillna(0).to_numpy()
+        axes.bar(
+            np.arange(len(table)),
+            change,
+            0.86,
+            color=[colours[method] if c >= 0 else SHADE for c in change],
+            rasterized=len(per_category) > RASTER_POINTS,
+        )
+        axes.axhline(0, c=SHADE, lw=0.8)
+        axes.set_title(f"{literal(method)} − {literal(baseline)}")
+        axes.set_ylabel("ΔAP, points")
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.margins(x=0.005)
+        mark_groups(axes, table)
+    panels[-1].set_xlabel("categories, from the fewest to the most training images")
+    return figure
+
+
+def mark_groups(axes, table):
+    """Dashed lines between the frequency groups of the sorted categories, names below them."""
+    letters = table.frequency.to_numpy()
+    starts = [0, *(np.flatnonzero(letters[1:] != letters[:-1]) + 1).tolist()]
+    if len(starts) > len(set(letters)):
+        return axes.set_xticks([])
+    for start in starts[1:]:
+        axes.axvline(start - 0.5, c=SHADE, lw=0.8, ls=(0, (3, 3)))
+    ends = [*starts[1:], len(letters)]
+    middles = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
+    axes.set_xticks(middles, [GROUPS[letters[start]] for start in starts])
+    axes.tick_params(axis="x", length=0)

@@ -1,0 +1,85 @@
+"""Where the numbers come from: cost of each training stage, versions, the parameters in force."""
+
+import io
+from dataclasses import fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from ruamel.yaml import YAML
+
+from pipeline.reporting.inputs import origin
+
+PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc", "mlflow")
+NO_RESULT_DEPENDS_ON = ("compute", "tracking")
+
+
+def cost_rows(inputs) -> list[dict]:
+    """One row a method: its own training stage, and the total with the representation before it.
+
+    Values are None where models/<method>/environment.json does not say.
+    """
+    return [cost_row(inputs, method) for method in inputs.methods]
+
+
+def cost_row(inputs, method):
+    own = inputs.environments.get(method, {})
+    start = origin(inputs.params, method)
+    before = inputs.environments.get(start, {}).get("seconds") if start else 0
+    seconds = own.get("seconds")
+    speeds = inputs.scalars[inputs.scalars.method == method].images_per_second.dropna()
+    return {
+        "method": method,
+        "start": start,
+        "stage": own.get("stage"),
+        "device": own.get("device"),
+        "epochs": own.get("epochs"),
+        "iterations": own.get("iterations"),
+        "seconds": seconds,
+        "total": None if seconds is None or before is None else seconds + before,
+        "images_per_second": float(speeds.median()) if len(speeds) else None,
+        "peak_memory_mb": own.get("peak_memory_mb"),
+    }
+
+
+def duration(seconds) -> str:
+    """3,725 -> "1 h 02 min"; 75 -> "1 min 15 s"; 7.25 -> "7.2 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def versions() -> dict[str, str]:
+    """Of the installed packages that results depend on."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def resolved_yaml(params, methods) -> str:
+    """The blocks of params.yaml behind these methods, defaults written out."""
+    tree = plain(params)
+    used = {*methods, *(origin(params, m) for m in methods)}
+    for section in ("representation", "classifier"):
+        tree[section] = {name: block for name, block in tree[section].items() if name in used}
+    for block in NO_RESULT_DEPENDS_ON:
+        del tree[block]
+    out = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump(tree, out)
+    return out.getvalue()
+
+
+def plain(value):
+    """Dataclasses as dicts under the keys of params.yaml, tuples as lists."""
+    if is_dataclass(value):
+        return {f.metadata.get("key", f.name): plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(v) for key, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,184 @@
+"""The pipeline's files as plain records, one per MLflow run. Does not import mlflow.
+
+Only stages whose outputs are there, whose method params.yaml has, and whose outputs belong to it
+(pipeline/tracking/freshness.py) get a record. A file that cannot be read is noted in
+``project.problems`` and left out; the rest is recorded.
+"""
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+
+from pipeline.files import read_json
+from pipeline.tracking import configuration
+from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
+
+FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
+ENVIRONMENT_METRICS = ("seconds", "iterations", "peak_memory_mb")
+
+
+def collect_stages(project):
+    """The child records, in the order of the chain."""
+    records = [collect_prepare(project)]
+    for method in project.methods():
+        records += [collect_training(project, method)]
+    for method in project.methods():
+        records += [collect_predict(project, method), collect_evaluate(project, method)]
+    records += [collect_report(project)]
+    return [record for record in records if record]
+
+
+def collect_pipeline(project, children):
+    """The parent record: all parameters, the final numbers of every method, the reports."""
+    params, root = project.params, project.root
+    headline = configuration.headline_method(params)
+    digests = {name: split.digest for name, split in project.splits.items()}
+    record = Record(
+        configuration.run_name(params),
+        tags={
+            "kind": "pipeline",
+            "config_hash": configuration.config_hash(params, digests),
+            "method": headline,
+        },
+        params=configuration.flatten(configuration.resolved(params)),
+        artifacts=existing(root, "params.yaml", "dvc.yaml", "dvc.lock"),
+    )
+    for child in children:
+        if child.tags["stage"].startswith("evaluate@"):
+            method = child.tags["method"]
+            record.metrics |= {f"{clean(method)}/{k}": v for k, v in child.metrics.items()}
+            record.metrics |= child.metrics if method == headline else {}
+    names = {child.tags["stage"] for child in children}
+    if "report" in names:
+        record.artifacts += report_files(root)
+    starts = [child.started for child in children if child.started]
+    record.started = min(starts, default=None)
+    needed = {"report", *(f"evaluate@{method}" for method in params.report.methods)}
+    record.finished = needed <= names and all(child.finished for child in children)
+    return record
+
+
+def stage_record(stage, method=None, **more):
+    name = f"{stage}@{method}" if method else stage
+    tags = {"kind": "stage", "stage": name} | ({"method": method} if method else {})
+    return Record(name, tags=tags, **more)
+
+
+def collect_prepare(project):
+    path = project.root / "data" / project.params.data.name / "categories.csv"
+    record = stage_record("prepare", params=configuration.flatten(data_params(project)))
+    record.metrics = {f"images_{name}": split.images for name, split in project.splits.items()}
+    if path.is_file():
+        with noting(project), open(path, newline="", encoding="utf-8") as file:
+            counts = Counter(row["frequency"] for row in csv.DictReader(file))
+            counted = {f"categories_{name}": counts[key] for key, name in FREQUENCIES.items()}
+            record.metrics |= {"categories": counts.total(), **counted}
+        record.artifacts = [(path, None)]
+    return record
+
+
+def data_params(project):
+    return configuration.plain(project.params.data)
+
+
+def collect_training(project, method):
+    """A training that has ended, or, if its scalars are in ``project.running``, one under way."""
+    kind = "representation" if method in project.params.representation else "classifier"
+    stage = f"train_{kind}"
+    scalars = project.running.get(method)
+    folder = scalars.parent if scalars else project.root / "models" / method
+    scalars = scalars or folder / "scalars.jsonl"
+    environment = folder / "environment.json"
+    if method not in project.running and not project.is_current(f"{stage}@{method}", environment):
+        return None
+    block = configuration.plain(project.params.method(method))
+    record = stage_record(stage, method, params=configuration.flatten(block))
+    record.finished = method not in project.running
+    if environment.is_file():
+        add_environment(project, record, environment)
+    if scalars.is_file():
+        add_scalars(project, record, scalars)
+    record.artifacts = existing(folder, "config.py")
+    return record
+
+
+def add_environment(project, record, path):
+    with noting(project):
+        values = read_json(path)
+        for key, value in values.items():
+            if key in ENVIRONMENT_METRICS:
+                record.metrics |= numbers({key: value})
+            elif value is not None and key not in ("stage", "name"):
+                record.tags[f"environment.{key}"] = str(value)
+        started = datetime.fromisoformat(values["started"])
+        record.started = milliseconds(started)
+        if record.finished:
+            record.ended = milliseconds(started + timedelta(seconds=values["seconds"]))
+
+
+def milliseconds(moment):
+    return int(moment.timestamp() * 1000)
+
+
+def add_scalars(project, record, path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines and lines[0].endswith(b"\n"):
+        record.identity = hashlib.md5(lines[0], usedforsecurity=False).hexdigest()
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            step = row.pop("step")
+            record.points += [
+                (clean(key), float(value), int(step))
+                for key, value in row.items()
+                if is_number(value)
+            ]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            project.problems.append(f"{path} line {number} is damaged; it was left out")
+
+
+def collect_predict(project, method):
+    path = project.root / "predictions" / f"{method}.parquet"
+    if not project.is_current(f"predict@{method}", path):
+        return None
+    record = stage_record("predict", method)
+    with noting(project):
+        record.metrics = {"detections": count_rows(path)}
+    params = configuration.plain(project.params.predict)
+    record.params = configuration.flatten(params)
+    return record
+
+
+def count_rows(path):
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_metadata(path).num_rows
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is no readable Parquet file: {error}") from None
+
+
+def collect_evaluate(project, method):
+    path = project.root / "reports" / "metrics" / f"{method}.json"
+    if not project.is_current(f"evaluate@{method}", path):
+        return None
+    record = stage_record("evaluate", method)
+    with noting(project):
+        record.metrics = numbers(read_json(path))
+    record.artifacts = existing(project.root / "reports" / "per_category", f"{method}.csv")
+    return record
+
+
+def collect_report(project):
+    if not project.is_current("report", project.root / "reports" / "index.html"):
+        return None
+    report = configuration.plain(project.params.report)
+    return stage_record("report", params=configuration.flatten(report))
+
+
+def report_files(root):
+    """(file, folder in MLflow) of everything the report stage wrote."""
+    paths = existing(root / "reports", "index.html", "ap_by_frequency.*", "plots/**/*")
+    return [(path, path.parent.relative_to(root).as_posix()) for path, _ in paths]

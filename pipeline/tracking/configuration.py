@@ -1,0 +1,60 @@
+"""What tells two runs of the pipeline apart: the parameters that change a result, and the data."""
+
+import hashlib
+import json
+from dataclasses import MISSING, fields, is_dataclass
+
+NOT_PART = ("compute", "tracking")  # they change where and how fast, not what
+
+
+def resolved(params):
+    """The parameters, defaults included, as plain values under the keys of params.yaml."""
+    values = plain(params)
+    return {key: value for key, value in values.items() if key not in NOT_PART}
+
+
+def plain(value):
+    if is_dataclass(value):
+        return {f.metadata.get("key", f.name): plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def config_hash(params, digests):
+    """16 hex digits for the parameters and the digests of the annotation files."""
+    text = json.dumps([resolved(params), digests], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def flatten(values, prefix=""):
+    """Nested mappings as one, with dotted keys and texts as MLflow keeps them."""
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def headline_method(params):
+    """The method a configuration is about: the last one of ``report.methods``."""
+    return params.report.methods[-1]
+
+
+def run_name(params):
+    """Such as "symbols seed 0 · bacl alpha 0.5": what differs from the defaults of the method."""
+    method = headline_method(params)
+    block = params.method(method)
+    words = [*deviations(block.loss), *deviations(getattr(block, "hallucination", None))]
+    return f"{params.data.name} seed {params.seed} · {', '.join([method, *words])}"
+
+
+def deviations(block):
+    for f in fields(block) if block else ():
+        value = getattr(block, f.name)
+        if f.default is not MISSING and value != f.default:
+            label = "hallucination" if f.name == "enabled" else f.name
+            text = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+            yield f"{label} {text}"

@@ -1,0 +1,84 @@
+"""What the mirror knows before MLflow is asked: a folder of files, and a record for each run."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Project:
+    """A folder of the pipeline; ``running`` maps a method in training to its scalars file."""
+
+    root: Path
+    params: Any
+    splits: dict
+    stale: set = field(default_factory=set)
+    running: dict = field(default_factory=dict)
+    problems: list = field(default_factory=list)
+
+    def is_current(self, stage, path):
+        return stage not in self.stale and path.is_file()
+
+    def methods(self):
+        return [*self.params.representation, *self.params.classifier]
+
+
+@dataclass
+class Record:
+    """One run. Times are in ms since 1970; ``points`` are (key, value, step).
+
+    ``identity`` names the training the points came from: points of two trainings never mix.
+    """
+
+    name: str
+    tags: dict = field(default_factory=dict)
+    params: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)
+    points: list = field(default_factory=list)
+    artifacts: list = field(default_factory=list)
+    identity: str = ""
+    started: int | None = None
+    ended: int | None = None
+    finished: bool = True
+
+
+def existing(folder, *patterns):
+    """(file, None) of each file in ``folder`` that a pattern names."""
+    found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return [(path, None) for path in found if path.is_file()]
+
+
+def numbers(values):
+    """The finite numbers of a mapping, under names that MLflow accepts."""
+    return {
+        clean(key): float(value)
+        for key, value in values.items()
+        if is_number(value) and math.isfinite(value)
+    }
+
+
+def is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def clean(name):
+    """MLflow refuses other characters in the name of a metric: AR@300 becomes AR300."""
+    return re.sub(r"[^\w./ -]", "", name)
+
+
+class noting:
+    """Note a file's damage in ``project.problems`` and go on after the block."""
+
+    def __init__(self, project):
+        self.project = project
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        damage = isinstance(error, ValueError | KeyError | TypeError | AttributeError)
+        if damage:
+            self.project.problems.append(str(error) or kind.__name__)
+        return damage

@@ -1,0 +1,125 @@
+"""Where the mirror lives, and whether it answers. Does not import mlflow."""
+
+import contextlib
+import fcntl
+import http.client
+import os
+import socket
+import sqlite3
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+PROBE_SECONDS = 1.5
+LOCK_SECONDS = 120
+PROBE_PATH = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
+SQLITE = "sqlite:///"
+DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def project_root(root):
+    """The folder that outlives the run: ``dvc exp run --temp`` works in a copy that is deleted."""
+    return Path(os.environ.get("DVC_ROOT") or root).resolve()
+
+
+def resolve_uri(uri, project):
+    """``tracking.uri`` as an MLflow tracking URI; SQLite paths become absolute in ``project``."""
+    if uri == "sqlite":
+        uri = f"{SQLITE}mlflow.db"
+    if uri.startswith(SQLITE):
+        return f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
+    return uri
+
+
+def database_file(uri):
+    """The file of a resolved SQLite URI, None for any other."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def is_remote(uri):
+    return uri.startswith(("http://", "https://"))
+
+
+def without_password(uri):
+    """The URI as it may be printed."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in uri else uri
+
+
+def why_unreachable(uri):
+    """None if the store gives any answer within ``PROBE_SECONDS``, otherwise the reason.
+
+    mlflow itself would try for minutes. The thread bounds what no socket timeout does: a name
+    server that is silent, an answer that drips in byte by byte.
+    """
+    probe = probe_http if is_remote(uri) else probe_database
+    reasons = [f"no answer within {PROBE_SECONDS} s"]
+    thread = threading.Thread(target=lambda: reasons.append(probe(uri)), daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return reasons[-1]
+
+
+def probe_http(uri):
+    url = without_password(uri).rstrip("/") + PROBE_PATH
+    try:
+        with urllib.request.urlopen(url, timeout=PROBE_SECONDS):
+            return None
+    except urllib.error.HTTPError:
+        return None  # also "no such experiment" and "log in first" come from a living server
+    except urllib.error.URLError as error:
+        return None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+
+
+def probe_database(uri):
+    path, parts = database_file(uri), urlsplit(uri)
+    try:
+        if path and path.exists():
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA schema_version")
+        elif parts.hostname:
+            port = parts.port or DATABASE_PORTS.get(parts.scheme.partition("+")[0], 80)
+            socket.create_connection((parts.hostname, port), PROBE_SECONDS).close()
+    except (OSError, ValueError, sqlite3.Error) as error:
+        return str(error)
+    return None
+
+
+def use_short_timeouts():
+    """Make mlflow, imported after this, give up in seconds, not minutes; the user's own win."""
+    for name, value in {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def lock(project, wait):
+    """Hold the project's mirror lock; gives False if another process kept it.
+
+    Creating a SQLite store from several processes at once fails in its migrations, and two mirrors
+    would make two parent runs. The kernel frees the lock when its process dies.
+    """
+    with open(project / ".mlflow-mirror.lock", "w") as file:
+        yield acquire(file, time.monotonic() + (LOCK_SECONDS if wait else 0))
+
+
+def acquire(file, deadline):
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.1)

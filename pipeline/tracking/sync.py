@@ -1,0 +1,130 @@
+"""One sync: look at the files, ask the server, write the runs, remember what was written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline import params as params_file
+from pipeline.tracking import collect, server, stamp
+from pipeline.tracking.freshness import stale_stages
+from pipeline.tracking.records import Project
+
+AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
+
+
+def sync(root, running=(), live=False, force=False):
+    """Mirror the pipeline's folder ``root``; returns one line that says what was done.
+
+    ``running`` has (method, scalars file) of trainings under way. Whatever MLflow does, there is
+    no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad
+    params.yaml.
+    """
+    root = Path(root).resolve()
+    params = params_file.load(root / "params.yaml")
+    if not params.tracking.enabled:
+        return "tracking is off"
+    project = server.project_root(root)
+    uri = server.resolve_uri(params.tracking.uri, project)
+    if not (live or force) and is_up_to_date(root, uri, params):
+        return "the MLflow mirror is up to date"
+    try:
+        return mirror_if_reachable(root, params, uri, project, dict(running), live, force)
+    except OSError as error:  # such as a folder that may only be read
+        return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
+
+
+def mirror_if_reachable(root, params, uri, project, running, live, force):
+    if reason := server.why_unreachable(uri):
+        return warn(f"MLflow at {server.without_password(uri)} was skipped: {reason}; {AGAIN}")
+    with server.lock(project, wait=not live) as mine:
+        if not mine:
+            return "another mirror is running"
+        if not (live or force) and is_up_to_date(root, uri, params):
+            return "the MLflow mirror is up to date"
+        return mirror_files(root, params, uri, project, running, live)
+
+
+def is_up_to_date(root, uri, params):
+    database = server.database_file(uri)
+    if database and not database.is_file():
+        return False
+    digest = stamp.state_digest(root, uri, params.tracking.experiment)
+    return stamp.read_stamp(root).get("digest") == digest
+
+
+def mirror_files(root, params, uri, project, running, live):
+    digest = stamp.state_digest(root, uri, params.tracking.experiment)
+    scanner = stamp.SplitScanner(stamp.read_stamp(root))
+    folder = find_folder(root, params, scanner, running)
+    if folder is None:
+        return "nothing to mirror yet: `prepare` has not run for this params.yaml"
+    children = collect.collect_stages(folder)
+    parent = collect.collect_pipeline(folder, children)
+    parent.tags |= git_tags(root)
+    for problem in folder.problems:
+        warn(problem)
+    if not write_runs(uri, params, project, folder, parent, children):
+        return "the MLflow mirror is incomplete"
+    clean = not live and not folder.problems
+    stamp.write_stamp(root, digest if clean else None, scanner.known)
+    return summary(uri, folder, children)
+
+
+def find_folder(root, params, scanner, running):
+    """The folder's state, or None where the data of this params.yaml is not there yet."""
+    problems = []
+    try:
+        stale = stale_stages(root)
+    except ValueError as error:
+        stale = set()
+        problems.append(str(error))
+    data = root / "data" / params.data.name
+    files = {split: data / f"{split}.json" for split in ("train", "val")}
+    if "prepare" in stale or not all(path.is_file() for path in files.values()):
+        return None
+    splits = {split: scanner.scan(path) for split, path in files.items()}
+    return Project(root, params, splits, stale, running, problems)
+
+
+def write_runs(uri, params, project, folder, parent, children):
+    datasets = {
+        split: (
+            f"{params.data.name}/{split}",
+            found.digest,
+            folder.root / "data" / params.data.name / f"{split}.json",
+        )
+        for split, found in folder.splits.items()
+    }
+    location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
+    server.use_short_timeouts()
+    try:
+        from pipeline.tracking import runs
+
+        runs.mirror(uri, params.tracking.experiment, location, parent, children, datasets)
+    except Exception as error:  # the contract: a mirror that fails never fails the pipeline
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        warn(f"MLflow at {server.without_password(uri)} failed: {reason}; {AGAIN}")
+        return False
+    return True
+
+
+def git_tags(root):
+    command = ["git", "-C", str(root), "rev-parse", "--verify", "-q", "HEAD"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    commit = result.stdout.strip()
+    return {"mlflow.source.git.commit": commit} if commit else {}
+
+
+def summary(uri, folder, children):
+    place = server.without_password(uri)
+    text = f"mirrored 1 pipeline run and {len(children)} stage runs to {place}"
+    stale = ", ".join(sorted(folder.stale))
+    return f"{text}; not of this params.yaml, left out: {stale}" if stale else text
+
+
+def warn(text):
+    print(f"warning: {text}", file=sys.stderr)
+    return "the MLflow mirror is incomplete"

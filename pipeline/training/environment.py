@@ -1,0 +1,61 @@
+"""``environment.json``: what a model was trained with, and what it cost."""
+
+import importlib.metadata
+import platform
+import resource
+import socket
+import subprocess
+import time
+from datetime import datetime, timezone
+
+import torch
+
+from pipeline.params import Params
+
+PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy")
+
+
+def environment(params: Params, name: str, scalars: list[dict]) -> dict:
+    """Cost is summed over the logged iterations, so a run that was killed and resumed is not dearer."""
+    seconds = training_seconds(scalars)
+    stage = "train_representation" if name in params.representation else "train_classifier"
+    return {
+        "stage": stage,
+        "name": name,
+        "started": datetime.fromtimestamp(time.time() - seconds, timezone.utc).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "epochs": params.method(name).epochs,
+        "iterations": scalars[-1]["step"],
+        "peak_memory_mb": peak_memory_mb(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{package: importlib.metadata.version(package) for package in PACKAGES},
+        "git_commit": git_commit(),
+        "hostname": socket.gethostname(),
+    }
+
+
+def training_seconds(scalars):
+    steps = [0, *(line["step"] for line in scalars)]
+    return sum(
+        line["time"] * (step - before)
+        for line, before, step in zip(scalars, steps, steps[1:], strict=False)
+    )
+
+
+def peak_memory_mb():
+    """Of the GPU where there is one, else of this process and its data-loading workers."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() // 2**20
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_maxrss for u in usage) // 1024
+
+
+def cpu_name():
+    return f"{platform.machine()} CPU"
+
+
+def git_commit():
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    return done.stdout.strip() or None

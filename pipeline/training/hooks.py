@@ -1,0 +1,97 @@
+"""Hooks that make a run reproducible, resumable and recorded."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from mmengine.dist import get_rank, master_only
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from pipeline.files import atomic_path
+
+KEPT_CHECKPOINTS = 2
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Starts every epoch from random state that (seed, epoch, rank) determine.
+
+    A run resumed at an epoch's start then goes on exactly as the uninterrupted one.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def before_train_epoch(self, runner):
+        runner.train_dataloader.dataset.epoch = runner.epoch
+        torch.manual_seed((self.seed * 1_000_003 + runner.epoch) * 1_009 + get_rank())
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(Hook):
+    """Saves after every epoch under a temporary name, renames, then removes the oldest."""
+
+    priority = "VERY_LOW"
+
+    @master_only
+    def after_train_epoch(self, runner):
+        folder = Path(runner.work_dir)
+        name = f"epoch_{runner.epoch + 1}.pth"
+        runner.save_checkpoint(str(folder), f".{name}.part")
+        os.replace(folder / f".{name}.part", folder / name)
+        for old in checkpoint_files(folder)[KEPT_CHECKPOINTS:]:
+            old.unlink()
+
+
+def checkpoint_files(folder) -> list[Path]:
+    """The checkpoints in ``folder``, newest first."""
+    return sorted(
+        Path(folder).glob("epoch_*.pth"), key=lambda p: int(p.stem.split("_")[1]), reverse=True
+    )
+
+
+@HOOKS.register_module()
+class ScalarsHook(Hook):
+    """Appends one JSON line of smoothed scalars an interval to scalars.jsonl."""
+
+    priority = "LOW"
+
+    def __init__(self, interval: int):
+        self.interval = interval
+
+    @master_only
+    def before_train(self, runner):
+        self.path = Path(runner.work_dir, "scalars.jsonl")
+        forget_after(self.path, runner.iter)
+
+    @master_only
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        last = batch_idx + 1 == len(runner.train_dataloader)
+        if not (last or self.every_n_inner_iters(batch_idx, self.interval)):
+            return
+        tags, _ = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+        line = {"step": runner.iter + 1, "epoch": runner.epoch + 1}
+        line |= {key: float(value) for key, value in tags.items()}
+        line["images_per_second"] = runner.train_dataloader.batch_sampler.batch_size / tags["time"]
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def forget_after(path, step):
+    """Drop what a killed run logged after the checkpoint that this one resumes from."""
+    if not path.is_file():
+        return
+    kept = [line for line in path.read_text().splitlines() if step_of(line) <= step]
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in kept))
+
+
+def step_of(line):
+    try:
+        return json.loads(line)["step"]
+    except json.JSONDecodeError:  # half a line: the process was killed while writing it
+        return float("inf")

@@ -1,0 +1,80 @@
+"""Detections of a trained method on the val images -> ``predictions/<name>.parquet``."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+import pipeline.detection  # noqa: F401  (registers the method with mmdet)
+from pipeline.files import atomic_path
+from pipeline.params import Params
+from pipeline.training.augmentation import test_transforms
+from pipeline.training.checks import check_start
+from pipeline.training.recipe import categories, image_folder, test_settings
+from pipeline.training.train import choose_device
+
+BATCH_SIZE = 8
+
+
+def predict(params: Params, name: str) -> None:
+    """Write one row a detection: image_id, category_id, x, y, w, h (pixels), score."""
+    params.method(name)
+    folder = Path("models", name)
+    check_start(params, folder)
+    choose_device(params.compute.gpus)
+    model = load_model(params, folder)
+    ids = torch.tensor([category["id"] for category in categories(params)])
+    tables = [
+        detections(sample, ids)
+        for batch in tqdm(val_loader(params), desc=f"predict {name}", unit="batch")
+        for sample in run(model, batch)
+    ]
+    with atomic_path(Path("predictions", f"{name}.parquet")) as temporary:
+        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+
+
+def load_model(params, folder):
+    config = Config.fromfile(folder / "config.py")
+    config.model.test_cfg.rcnn = test_settings(params)
+    config.model.backbone.init_cfg = None
+    model = MODELS.build(config.model)
+    state = torch.load(folder / "weights.pth", map_location="cpu", weights_only=True)
+    model.load_state_dict(state)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def val_loader(params):
+    dataset = DATASETS.build(dict(
+        type="LongTailDataset",
+        ann_file=f"data/{params.data.name}/val.json",
+        data_prefix=dict(img=str(image_folder(params, "val"))),
+        test_mode=True,
+        pipeline=test_transforms(params.detector.image_scale),
+    ))
+    workers = params.compute.workers
+    return DataLoader(dataset, BATCH_SIZE, num_workers=workers, collate_fn=pseudo_collate)
+
+
+@torch.no_grad()
+def run(model, batch):
+    return [sample.cpu() for sample in model.test_step(batch)]
+
+
+def detections(sample, category_ids):
+    """One image's detections as a table; boxes in pixels of the original image."""
+    found = sample.pred_instances
+    boxes = found.bboxes.double().numpy()
+    return pd.DataFrame({
+        "image_id": sample.img_id,
+        "category_id": category_ids[found.labels].numpy(),
+        "x": boxes[:, 0],
+        "y": boxes[:, 1],
+        "w": boxes[:, 2] - boxes[:, 0],
+        "h": boxes[:, 3] - boxes[:, 1],
+        "score": found.scores.double().numpy(),
+    })

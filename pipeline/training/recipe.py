@@ -1,0 +1,166 @@
+"""params.yaml -> a complete mmengine Config for one training stage.
+
+The numbers follow the official recipe [BACL:configs/bacl]; what params.yaml names is taken from
+there, the detector from configs/detectors/.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from mmengine.config import Config
+
+from pipeline.data.categories import read_categories
+from pipeline.params import Classifier, Params
+from pipeline.training import augmentation
+
+ROOT = Path(__file__).resolve().parents[2]
+# Logged every so many iterations; the same lines go to scalars.jsonl and to MLflow.
+LOG_INTERVAL = 10
+
+
+def build_config(params: Params, name: str, work_dir) -> Config:
+    """The Config of the representation or classifier ``name``."""
+    block = params.method(name)
+    config = detector_config(params)
+    config.model = build_model(params, block, config.model)
+    config.train_dataloader = train_dataloader(params, block)
+    config.optim_wrapper = optimizer(params, block)
+    config.param_scheduler = schedulers(params, block)
+    config.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=block.epochs)
+    config.default_hooks, config.custom_hooks = hooks(params, block)
+    config.update(runtime(params, work_dir))
+    config.metainfo = dict(classes=[category["name"] for category in categories(params)])
+    return config
+
+
+def detector_config(params):
+    path = ROOT / "configs" / "detectors" / f"{params.detector.config}.py"
+    if not path.is_file():
+        allowed = ", ".join(sorted(p.stem for p in path.parent.glob("*.py")))
+        raise ValueError(f"detector.config is {params.detector.config!r}; allowed: {allowed}")
+    return Config.fromfile(path)
+
+
+def categories(params):
+    return read_categories(Path("data", params.data.name, "categories.csv"))
+
+
+def build_model(params, block, model):
+    """The detector with the method's head, loss and hallucination filled in."""
+    roi_head, count = model["roi_head"], len(categories(params))
+    prior = getattr(block, "prior", None) if block.loss.type != "cross_entropy" else None
+    roi_head["type"] = "StandardRoIHead"
+    roi_head["bbox_head"].update(
+        type="LongTailBBoxHead",
+        num_classes=count,
+        prior=prior,
+        loss_cls=dict(num_classes=count, **asdict(block.loss)),
+    )
+    if isinstance(block, Classifier) and block.hallucination.enabled:
+        module = asdict(block.hallucination)
+        del module["enabled"]
+        roi_head.update(type="HallucinationRoIHead", hallucination=module)
+    model["test_cfg"]["rcnn"] = test_settings(params)
+    return model
+
+
+def test_settings(params: Params) -> dict:
+    return dict(
+        score_thr=params.predict.score_threshold,
+        nms=dict(type="nms", iou_threshold=params.predict.nms_iou),
+        max_per_img=params.predict.max_per_image,
+    )
+
+
+def train_dataloader(params, block):
+    dataset = dict(
+        type="LongTailDataset",
+        ann_file=f"data/{params.data.name}/train.json",
+        data_prefix=dict(img=str(image_folder(params, "train"))),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=augmentation.load_transforms(block.augmentation, params.detector.image_scale),
+    )
+    return dict(
+        batch_size=params.train.batch_size,
+        num_workers=params.compute.workers,
+        sampler=dict(type="DefaultSampler", shuffle=True),
+        batch_sampler=dict(type="AspectRatioBatchSampler"),
+        dataset=dict(
+            type="SeededDataset",
+            dataset=dataset,
+            seed=params.seed,
+            transforms=augmentation.mix_transforms(
+                block.augmentation, params.detector.image_scale
+            ),
+        ),
+    )
+
+
+def image_folder(params: Params, split: str) -> Path:
+    """Where the images of ``split`` lie: as the params say, or where the generator put them."""
+    files = getattr(params.data, split, None)
+    return Path(files.images) if files else Path("data", params.data.name, "images", split)
+
+
+def optimizer(params, block):
+    clip = params.train.clip_gradient
+    return dict(
+        type="OptimWrapper",
+        optimizer=dict(
+            type="SGD",
+            lr=params.train.learning_rate * block.learning_rate_factor,
+            momentum=params.train.momentum,
+            weight_decay=block.weight_decay,
+        ),
+        clip_grad=dict(max_norm=clip) if clip else None,
+    )
+
+
+def schedulers(params, block):
+    warmup = dict(
+        type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=params.train.warmup_iters
+    )
+    steps = dict(
+        type="MultiStepLR",
+        begin=0,
+        end=block.epochs,
+        by_epoch=True,
+        milestones=list(block.milestones),
+        gamma=0.1,
+    )
+    return ([warmup] if params.train.warmup_iters else []) + [steps]
+
+
+def hooks(params, block):
+    default = dict(
+        timer=dict(type="IterTimerHook"),
+        logger=dict(type="LoggerHook", interval=LOG_INTERVAL),
+        param_scheduler=dict(type="ParamSchedulerHook"),
+        checkpoint=dict(type="AtomicCheckpointHook"),
+        sampler_seed=dict(type="DistSamplerSeedHook"),
+    )
+    custom = [
+        dict(type="EpochSeedHook", seed=params.seed),
+        dict(type="PhaseHook"),
+        dict(type="StopOnNaN", interval=LOG_INTERVAL),
+        dict(type="ScalarsHook", interval=LOG_INTERVAL),
+    ]
+    if isinstance(block, Classifier):
+        custom.insert(0, dict(type="FreezeHook"))
+    return default, custom
+
+
+def runtime(params, work_dir):
+    return dict(
+        default_scope="mmdet",
+        custom_imports=dict(imports=["pipeline.detection", "pipeline.training.hooks"]),
+        work_dir=str(work_dir),
+        launcher="none",
+        randomness=dict(seed=params.seed),
+        env_cfg=dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method="fork")),
+        log_processor=dict(type="LogProcessor", window_size=LOG_INTERVAL, by_epoch=True),
+        visualizer=dict(type="Visualizer", vis_backends=None),
+        log_level="INFO",
+        resume=False,
+        load_from=None,
+    )

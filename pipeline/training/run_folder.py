@@ -1,0 +1,77 @@
+"""Where a training run keeps its checkpoints, so that a killed one goes on.
+
+The folder lies outside DVC's outputs (which DVC deletes before a stage runs) and is named by a
+hash of everything that defines the run, so it never serves another experiment's checkpoints.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from pipeline.files import file_digest
+from pipeline.params import Classifier, Params
+from pipeline.training.hooks import checkpoint_files
+from pipeline.training.recipe import ROOT
+
+
+def run_folder(params: Params, name: str, start_weights: Path | None) -> Path:
+    """``.checkpoints/<name>-<hash>`` in the project that started DVC, also for its temporary copies."""
+    project = Path(os.environ.get("DVC_ROOT", "."))
+    return (project / ".checkpoints" / f"{name}-{run_key(params, name, start_weights)}").resolve()
+
+
+def run_key(params, name, start_weights):
+    block = params.method(name)
+    defining = {
+        "seed": params.seed,
+        "detector": asdict(params.detector),
+        "train": asdict(params.train),
+        "block": asdict(block),
+        "files": [file_digest(path) for path in defining_files(params, block, start_weights)],
+    }
+    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def defining_files(params, block, start_weights):
+    """Data, code of the method and initial weights; the same that dvc.yaml lists as deps."""
+    files = [
+        Path("data", params.data.name, "train.json"),
+        ROOT / "configs" / "detectors" / f"{params.detector.config}.py",
+        ROOT / "pipeline" / "detection" / "losses" / f"{block.loss.type}.py",
+        ROOT / "pipeline" / "training" / "recipe.py",
+        ROOT / "pipeline" / "training" / "augmentation.py",
+    ]
+    if isinstance(block, Classifier):
+        files.append(ROOT / "pipeline" / "detection" / "hallucination.py")
+    return [*files, start_weights] if start_weights else files
+
+
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Hold the folder; a second process that wants it waits. The kernel frees it on any death."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting: another process trains in {folder}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that loads; a damaged one is set aside with a message."""
+    for path in checkpoint_files(folder):
+        try:
+            torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+            return path
+        except Exception as error:  # any damage: zip, pickle and runtime errors differ by place
+            print(f"{path} is damaged ({type(error).__name__}); trying the one before", flush=True)
+            path.rename(path.with_suffix(".damaged"))
+    return None

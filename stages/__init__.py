@@ -1,0 +1,26 @@
+"""One thin script per DVC stage: read params, call ``pipeline``, write outputs."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+
+def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
+    """Run ``stage()`` or ``stage(name)`` from the command line.
+
+    A user's mistake (``ValueError``) and a failing disk (``OSError``) end in one line and exit
+    code 1; anything else is our own bug and keeps its traceback.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {stage.__module__ if stage.__module__ != '__main__' else sys.argv[0]}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if takes_name:
+        parser.add_argument("name", help="which one: a name from params.yaml")
+    arguments = parser.parse_args()
+    try:
+        stage(*vars(arguments).values())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

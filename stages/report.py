@@ -1,0 +1,20 @@
+"""Compare the methods of report.methods: tables, plots and one HTML page.
+
+reads   params.yaml (report, data), reports/metrics/<method>.json, reports/per_category/<method>.csv,
+        predictions/<method>.parquet, data/<name>/{val.json,categories.csv}, the val images and,
+        where they are, models/<method>/{scalars.jsonl,environment.json}
+writes  reports/ap_by_frequency.{csv,md,tex}, reports/plots/, reports/index.html
+"""
+
+from pipeline.params import load
+from stages import run_stage
+
+
+def report():
+    from pipeline.reporting.build import build
+
+    build(load())
+
+
+if __name__ == "__main__":
+    run_stage(report, __doc__)

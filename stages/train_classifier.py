@@ -1,0 +1,22 @@
+"""Train a classifier on a frozen representation (stage 2): fc_cls, fc_reg, RPN and mask head.
+
+reads   params.yaml (seed, detector, train, classifier.<name>), data/<dataset>/,
+        models/<the representation named by `from`>/
+writes  models/<name>/: weights.pth, config.py, scalars.jsonl, environment.json
+resumes from .checkpoints/ after a kill
+"""
+
+from pipeline import params
+from stages import run_stage
+
+
+def train_classifier(name: str) -> None:
+    settings = params.load()
+    params.require_name(settings.classifier, name, "classifier")
+    from pipeline.training.train import train
+
+    train(settings, name)
+
+
+if __name__ == "__main__":
+    run_stage(train_classifier, __doc__, takes_name=True)

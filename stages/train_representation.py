@@ -1,0 +1,21 @@
+"""Train a representation: the whole detector (stage 1).
+
+reads   params.yaml (seed, detector, train, representation.<name>), data/<dataset>/
+writes  models/<name>/: weights.pth, config.py, scalars.jsonl, environment.json
+resumes from .checkpoints/ after a kill
+"""
+
+from pipeline import params
+from stages import run_stage
+
+
+def train_representation(name: str) -> None:
+    settings = params.load()
+    params.require_name(settings.representation, name, "representation")
+    from pipeline.training.train import train
+
+    train(settings, name)
+
+
+if __name__ == "__main__":
+    run_stage(train_representation, __doc__, takes_name=True)

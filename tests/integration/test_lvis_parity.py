@@ -1,0 +1,280 @@
+"""Our evaluation equals lvis-api within 1e-9, for AP and AP-fixed, boxes and masks."""
+
+import copy
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.evaluation import lvis as ours
+from pipeline.evaluation.run import evaluate_files
+
+lvis_api = pytest.importorskip("lvis", reason="the parity tests need the package lvis")
+masks_api = pytest.importorskip("pycocotools.mask")
+
+KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def numpy_float():
+    """lvis 0.5.3 says np.float, which numpy 1.24 removed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np, "float", float, raising=False)
+        yield
+
+
+def top_per_category(results, count):
+    by_category = defaultdict(list)
+    for result in results:
+        by_category[result["category_id"]].append(result)
+    return [
+        result
+        for group in by_category.values()
+        for result in sorted(group, key=lambda r: r["score"], reverse=True)[:count]
+    ]
+
+
+def reference(annotations, results, iou_type, limit=None):
+    """(metrics, AP per category) of lvis-api; with ``limit`` those of AP-fixed."""
+    results = copy.deepcopy(results)
+    if limit is not None:
+        results = top_per_category(results, limit)
+    if iou_type == "segm":
+        for result in results:
+            result.pop("bbox", None)
+    truth = lvis_api.LVIS(str(annotations))
+    detected = lvis_api.LVISResults(truth, results, max_dets=300 if limit is None else -1)
+    evaluation = lvis_api.LVISEval(truth, detected, iou_type)
+    evaluation.params.max_dets = 300 if limit is None else -1
+    evaluation.run()
+    found = dict(evaluation.get_results())
+    found["AR@300"] = found[f"AR@{evaluation.params.max_dets}"]
+    precision = evaluation.eval["precision"][..., 0]
+    categories = {
+        category: defined_mean(precision[:, :, position])
+        for position, category in enumerate(evaluation.params.cat_ids)
+    }
+    return {key: found[key] if found[key] > -1 else None for key in KEYS}, categories
+
+
+def defined_mean(values):
+    values = values[values > -1]
+    return values.mean() if values.size else None
+
+
+def assert_parity(folder, annotations, results, iou_type="bbox", limit=ours.PER_CATEGORY):
+    predictions = folder / "predictions.json"
+    predictions.write_text(json.dumps(results))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours, "PER_CATEGORY", limit)
+        found = evaluate_files(annotations, predictions, iou_type)
+    metrics, per_category = reference(annotations, results, iou_type)
+    fixed, fixed_per_category = reference(annotations, results, iou_type, limit)
+    expected = {**metrics, **{f"fixed/{key}": value for key, value in fixed.items()}}
+    assert found.metrics == pytest.approx(expected, abs=1e-9, rel=0)
+    for column, values in (("AP", per_category), ("fixed_AP", fixed_per_category)):
+        mine = {row["category_id"]: row[column] for row in found.categories}
+        assert mine == pytest.approx(values, abs=1e-9, rel=0)
+    return found.metrics
+
+
+# --- the real sample ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sample(shared):
+    path = shared / "data/lvis_v0.5_sample/lvis_val_100.json"
+    return path, json.loads(path.read_text())
+
+
+def perfect(data):
+    sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
+    return [
+        {
+            "image_id": a["image_id"],
+            "category_id": a["category_id"],
+            "bbox": a["bbox"],
+            "score": 1.0,
+            "segmentation": compressed(a["segmentation"], *sizes[a["image_id"]]),
+        }
+        for a in data["annotations"]
+    ]
+
+
+def compressed(polygons, height, width):
+    mask = masks_api.merge(masks_api.frPyObjects(polygons, height, width))
+    return {"size": [height, width], "counts": mask["counts"].decode()}
+
+
+def noisy(data, per_image, scores, seed=0):
+    """Shifted copies of the annotations plus boxes that hit nothing, of judged categories."""
+    random = np.random.default_rng(seed)
+    by_image = defaultdict(list)
+    for annotation in data["annotations"]:
+        by_image[annotation["image_id"]].append(annotation)
+    results = []
+    for image in data["images"]:
+        mine = by_image[image["id"]]
+        judged = [a["category_id"] for a in mine] + image["neg_category_ids"]
+        for number in range(per_image):
+            if number < 2 * len(mine):
+                annotation = mine[number % len(mine)]
+                box = np.array(annotation["bbox"]) + random.normal(0, 6, 4)
+                category = annotation["category_id"]
+            else:
+                box = random.uniform(0, 300, 4)
+                category = int(random.choice(judged)) if judged else 1
+            box[2:] = np.abs(box[2:])
+            results.append(
+                {
+                    "image_id": image["id"],
+                    "category_id": category,
+                    "bbox": box.tolist(),
+                    "score": float(scores(random)),
+                }
+            )
+    return results
+
+
+def as_masks(results, data):
+    sizes = {image["id"]: (image["height"], image["width"]) for image in data["images"]}
+    for result in results:
+        x, y, w, h = result["bbox"]
+        triangle = [[x, y, x + w, y + h / 2, x + w / 2, y + h]]
+        result["segmentation"] = compressed(triangle, *sizes[result["image_id"]])
+    return results
+
+
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_ground_truth_as_detections(sample, tmp_path, iou_type):
+    path, data = sample
+    metrics = assert_parity(tmp_path, path, perfect(data), iou_type)
+    assert metrics["AP"] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        pytest.param(lambda random: random.random(), id="noisy"),
+        pytest.param(lambda random: random.integers(1, 4) / 4, id="tied"),
+    ],
+)
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_noisy_detections(sample, tmp_path, iou_type, scores):
+    path, data = sample
+    results = as_masks(noisy(data, 40, scores), data)
+    metrics = assert_parity(tmp_path, path, results, iou_type, limit=12)
+    assert 0 < metrics["AP"] < 1
+
+
+@pytest.mark.parametrize("levels", [10**6, 5])
+def test_more_than_300_detections_an_image(sample, tmp_path, levels):
+    path, data = sample
+    results = noisy(data, 360, lambda random: random.integers(0, levels) / levels)
+    metrics = assert_parity(tmp_path, path, results)
+    assert metrics["AP"] != metrics["fixed/AP"]
+
+
+def test_no_rare_category_is_null(sample, tmp_path):
+    _, data = sample
+    data = copy.deepcopy(data)
+    for category in data["categories"]:
+        category["frequency"] = "c" if category["frequency"] == "r" else category["frequency"]
+    path = tmp_path / "annotations.json"
+    path.write_text(json.dumps(data))
+    metrics = assert_parity(tmp_path, path, perfect(data))
+    assert metrics["APr"] is None and metrics["APc"] > 0.99
+
+
+def test_no_detections_score_zero_like_one_that_does_not_count(sample, tmp_path):
+    path, data = sample
+    judged = {a["category_id"] for a in data["annotations"] if a["image_id"] == 266409}
+    judged |= set(next(i for i in data["images"] if i["id"] == 266409)["neg_category_ids"])
+    other = next(c["id"] for c in data["categories"] if c["id"] not in judged)
+    skipped = {"image_id": 266409, "category_id": other, "bbox": [0, 0, 9, 9], "score": 1.0}
+    expected, _ = reference(path, [skipped], "bbox")
+    empty = tmp_path / "empty.json"
+    empty.write_text("[]")
+    found = evaluate_files(path, empty).metrics
+    assert {key: found[key] for key in KEYS} == expected
+    assert found["AP"] == 0 and found["fixed/AP"] == 0
+
+
+# --- laws over small random data sets -------------------------------------------------------
+
+SIZE = 64
+side = st.integers(0, 40)
+corner = st.integers(0, SIZE - 1)
+box = st.tuples(corner, corner, side, side).map(list)
+
+
+@st.composite
+def datasets(draw):
+    categories = [
+        {"id": number, "name": str(number), "frequency": draw(st.sampled_from("rcf"))}
+        for number in draw(st.sets(st.integers(1, 9), min_size=1, max_size=4))
+    ]
+    a_category = st.sampled_from([category["id"] for category in categories])
+    some = st.lists(a_category, unique=True, max_size=4)
+    images = [
+        {
+            "id": number,
+            "height": SIZE,
+            "width": SIZE,
+            "neg_category_ids": draw(some),
+            "not_exhaustive_category_ids": draw(some),
+        }
+        for number in draw(st.sets(st.integers(0, 50), min_size=1, max_size=4))
+    ]
+    an_image = st.sampled_from([image["id"] for image in images])
+    annotations = draw(st.lists(st.tuples(an_image, a_category, box), max_size=8))
+    detections = draw(st.lists(st.tuples(an_image, a_category, box), min_size=1, max_size=12))
+    copied = draw(st.lists(st.sampled_from(annotations), max_size=6)) if annotations else []
+    data = {
+        "images": images,
+        "categories": categories,
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": category,
+                "bbox": where,
+                "area": draw(st.sampled_from([where[2] * where[3], 1024, 9216.5])),
+                "iscrowd": draw(st.integers(0, 1)),
+                "segmentation": [rectangle(where)],
+            }
+            for number, (image, category, where) in enumerate(annotations, 1)
+        ],
+    }
+    results = [
+        {
+            "image_id": image,
+            "category_id": category,
+            "bbox": where,
+            "score": draw(st.sampled_from([0.1, 0.25, 0.5, 0.9])),
+        }
+        for image, category, where in detections + copied
+    ]
+    return data, results
+
+
+def rectangle(where):
+    x, y, w, h = where
+    return [x, y, x + w, y, x + w, y + h, x, y + h]
+
+
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+@settings(max_examples=120, deadline=None)
+@given(dataset=datasets(), limit=st.integers(1, 12))
+def test_any_small_data_set(tmp_path_factory, iou_type, dataset, limit):
+    data, results = dataset
+    if iou_type == "segm":
+        for result in results:
+            result["segmentation"] = compressed([rectangle(result["bbox"])], SIZE, SIZE)
+    folder = tmp_path_factory.mktemp("parity")
+    path = folder / "annotations.json"
+    path.write_text(json.dumps(data))
+    assert_parity(folder, path, results, iou_type, limit)

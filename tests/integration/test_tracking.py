@@ -1,0 +1,296 @@
+"""The mirror against a real SQLite store and a real MLflow server."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.tracking import background
+
+CATEGORIES = "id,name,frequency,image_count,instance_count\n1,star,r,5,5\n2,cross,f,200,300\n"
+IMAGES = {"images": [{"id": 1, "neg_category_ids": []}], "annotations": [], "categories": []}
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def scalars(steps, loss=2.0):
+    return "".join(json.dumps({"step": s, "loss": loss, "lr": 0.1}) + "\n" for s in steps)
+
+
+def write_training(folder, method, text):
+    write(folder / f"models/{method}/scalars.jsonl", text)
+    write(folder / f"models/{method}/config.py", "epochs = 12\n")
+    environment = {"started": "2026-01-02T03:04:05+00:00", "seconds": 2.5, "python": "3.11"}
+    write(folder / f"models/{method}/environment.json", json.dumps(environment))
+
+
+@pytest.fixture
+def project(tmp_path, root, monkeypatch):
+    """A folder as a finished pipeline leaves it."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copy(root / "params.yaml", tmp_path)
+    for split in ("train", "val"):
+        write(tmp_path / f"data/symbols/{split}.json", json.dumps(IMAGES))
+    write(tmp_path / "data/symbols/categories.csv", CATEGORIES)
+    for number, method in enumerate(("softmax", "bce", "bacl"), 1):
+        write_training(tmp_path, method, scalars(range(1, 1501)))
+        metrics = {"AP": number / 10, "APr": number / 20, "APc": None, "fixed/AP": number / 10}
+        write(tmp_path / f"reports/metrics/{method}.json", json.dumps(metrics))
+    write(tmp_path / "reports/index.html", "<h1>AP</h1>")
+    write(tmp_path / "reports/ap_by_frequency.csv", "method,AP\nbacl,0.3\n")
+    return tmp_path
+
+
+def start_sync(project, *options):
+    command = [sys.executable, "-m", "pipeline.tracking", "sync", "--root", str(project)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*command, *options], cwd=background.CODE, stdout=pipe, stderr=pipe)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    return out.decode(), err.decode()
+
+
+def sync(project, *options):
+    return finish(start_sync(project, *options))
+
+
+def runs_of(uri, experiment="bacl"):
+    client = MlflowClient(tracking_uri=uri)
+    ids = [client.get_experiment_by_name(experiment).experiment_id]
+    return client, client.search_runs(ids)
+
+
+def database(project):
+    return f"sqlite:///{project}/mlflow.db"
+
+
+def parents(runs):
+    return [run for run in runs if run.data.tags["kind"] == "pipeline"]
+
+
+def child(runs, stage):
+    (found,) = [run for run in runs if run.data.tags.get("stage") == stage]
+    return found
+
+
+def edit_params(project, old, new):
+    text = (project / "params.yaml").read_text()
+    assert old in text
+    (project / "params.yaml").write_text(text.replace(old, new))
+
+
+def test_one_parent_with_the_headline_and_a_child_per_stage(project):
+    out, err = sync(project)
+    assert out.startswith("mirrored 1 pipeline run and 8 stage runs")
+    assert err == ""
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["AP"] == parent.data.metrics["bacl/AP"] == 0.3
+    assert parent.data.metrics["softmax/APr"] == 0.05
+    assert parent.data.params["classifier.bacl.loss.alpha"] == "0.85"
+    assert {d.dataset.name for d in parent.inputs.dataset_inputs} == {
+        "symbols/train",
+        "symbols/val",
+    }
+    artifacts = {a.path for a in client.list_artifacts(parent.info.run_id)}
+    assert {"params.yaml", "reports"} <= artifacts
+    assert parent.info.artifact_uri.startswith((project / "mlartifacts").as_uri())
+    training = child(runs, "train_classifier@bacl")
+    assert training.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert training.info.end_time - training.info.start_time == 2500
+    assert len(client.get_metric_history(training.info.run_id, "loss")) == 1500
+    assert child(runs, "prepare").data.metrics["categories_rare"] == 1
+
+
+def test_again_changes_nothing_and_a_longer_training_adds_only_its_new_steps(project):
+    sync(project)
+    start = time.monotonic()
+    out, _ = sync(project)
+    assert (out, time.monotonic() - start < 1.5) == ("the MLflow mirror is up to date\n", True)
+    write_training(project, "bacl", scalars(range(1, 1502)))
+    (project / ".mlflow-mirror.json").unlink()
+    sync(project)
+    client, runs = runs_of(database(project))
+    assert len(runs) == 9
+    for method, points in {"train_representation@bce": 1500, "train_classifier@bacl": 1501}.items():
+        run_id = child(runs, method).info.run_id
+        assert len(client.get_metric_history(run_id, "loss")) == points
+
+
+def test_a_second_training_of_the_same_configuration_replaces_the_curves(project):
+    sync(project)
+    write_training(project, "bacl", scalars(range(1, 11), loss=9.0))
+    sync(project)
+    client, runs = runs_of(database(project))
+    assert len(parents(runs)) == 1
+    history = client.get_metric_history(child(runs, "train_classifier@bacl").info.run_id, "loss")
+    assert [point.value for point in history] == [9.0] * 10
+
+
+def test_each_configuration_has_its_parent(project):
+    sync(project)
+    edit_params(project, "alpha: 0.85", "alpha: 0.5")
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
+    sync(project)
+    _, runs = runs_of(database(project))
+    assert {(r.info.run_name, r.data.metrics["AP"]) for r in parents(runs)} == {
+        ("symbols seed 0 · bacl", 0.3),
+        ("symbols seed 0 · bacl, alpha 0.5", 0.7),
+    }
+
+
+def test_six_cold_processes_make_one_parent(project):
+    processes = [start_sync(project) for _ in range(6)]
+    outputs = [finish(process) for process in processes]
+    assert [err for _, err in outputs] == [""] * 6
+    assert sum(out.startswith("mirrored") for out, _ in outputs) == 1
+    _, runs = runs_of(database(project))
+    assert len(parents(runs)) == 1
+    assert len(runs) == 9
+
+
+def test_the_live_mirror_follows_a_running_training_to_its_end(project):
+    shutil.rmtree(project / "models/bacl")
+    (project / "reports/index.html").unlink()
+    running = project / ".checkpoints/scalars.jsonl"
+    write(running, scalars(range(1, 11)) + '{"step": 11, "lo')
+    background.mirror_in_background(project, {"bacl": running})
+    background.mirror_in_background(project, {"bacl": running})  # too soon: must not start
+    background._mirror.process.wait(timeout=60)
+    client, runs = runs_of(database(project))
+    live = child(runs, "train_classifier@bacl")
+    assert (live.info.status, live.data.tags["last_step"]) == ("RUNNING", "10")
+    write_training(project, "bacl", scalars(range(1, 21)))
+    sync(project)
+    _, runs = runs_of(database(project))
+    ended = child(runs, "train_classifier@bacl")
+    assert (ended.info.run_id, ended.info.status) == (live.info.run_id, "FINISHED")
+    assert len(client.get_metric_history(ended.info.run_id, "loss")) == 20
+
+
+def test_training_does_not_import_mlflow():
+    code = "import sys, pipeline.tracking.background; print('mlflow' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=background.CODE) == b"False\n"
+
+
+def test_off_does_nothing(project):
+    edit_params(project, "tracking: {", "tracking: {enabled: false, ")
+    assert sync(project) == ("tracking is off\n", "")
+    assert not (project / "mlflow.db").exists()
+
+
+def test_a_run_in_a_temporary_folder_writes_to_the_real_project(project, monkeypatch, tmp_path):
+    real = tmp_path / "real"
+    real.mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(real))
+    sync(project)
+    assert len(parents(runs_of(database(real))[1])) == 1
+    assert not (project / "mlflow.db").exists()
+
+
+@contextlib.contextmanager
+def silent_server():
+    """Accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def closed_port():
+    yield free_port()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("trouble", [silent_server, closed_port])
+def test_a_server_that_fails_costs_a_warning_and_little_time(project, trouble):
+    with trouble() as port:
+        edit_params(project, "uri: sqlite", f"uri: 'http://127.0.0.1:{port}'")
+        start = time.monotonic()
+        _, err = sync(project)
+        seconds = time.monotonic() - start
+    assert err.count("\n") == 1
+    assert err.startswith(f"warning: MLflow at http://127.0.0.1:{port} was skipped")
+    assert seconds < 3
+
+
+def test_a_damaged_database_costs_a_warning_and_little_time(project):
+    write(project / "mlflow.db", "this is no database, " * 100)
+    start = time.monotonic()
+    _, err = sync(project)
+    assert "file is not a database" in err
+    assert time.monotonic() - start < 3
+
+
+def test_a_damaged_file_is_named_and_the_rest_mirrored(project):
+    write(project / "reports/metrics/bce.json", '{"AP": 0.')
+    for _ in range(2):  # also the second time: nothing hides that the mirror is incomplete
+        _, err = sync(project)
+        assert "bce.json" in err
+    _, runs = runs_of(database(project))
+    assert "bacl/AP" in parents(runs)[0].data.metrics
+
+
+@contextlib.contextmanager
+def mlflow_server(folder):
+    """`mlflow server` as a user starts it in ``folder``, with no flag that names a store."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW"))}
+    with open(folder / "server.log", "w") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process, folder / "server.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(timeout=30)
+
+
+def wait_for(url, process, log, seconds=90):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
+            return
+        time.sleep(0.3)
+    raise AssertionError(log.read_text())
+
+
+def test_mlflow_ui_in_the_project_folder_shows_what_was_mirrored(project):
+    """The same server then takes the mirror over HTTP, in another experiment."""
+    sync(project)
+    with mlflow_server(project) as uri:
+        client, runs = runs_of(uri)
+        (parent,) = parents(runs)
+        assert parent.data.metrics["AP"] == 0.3
+        report = client.download_artifacts(parent.info.run_id, "reports/index.html")
+        assert "<h1>AP</h1>" in open(report).read()
+        edit_params(project, "uri: sqlite, experiment: bacl", f"uri: '{uri}', experiment: remote")
+        for _ in range(2):
+            assert sync(project, "--force")[1] == ""
+        client, runs = runs_of(uri, "remote")
+        assert len(runs) == 9
+        run_id = child(runs, "train_representation@bce").info.run_id
+        assert len(client.get_metric_history(run_id, "loss")) == 1500
+        artifacts = {a.path for a in client.list_artifacts(parents(runs)[0].info.run_id)}
+        assert "params.yaml" in artifacts

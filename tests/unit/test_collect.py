@@ -1,0 +1,188 @@
+"""The mirror's records are what the files say, and only of stages that belong to params.yaml."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import params as params_file
+from pipeline.tracking import collect, configuration, server, stamp
+from pipeline.tracking.freshness import stale_stages
+from pipeline.tracking.records import Project, clean
+
+ROWS = '{"step": 10, "epoch": 1, "loss": 2.5}\n{"step": 20, "epoch": 1, "loss": 2.0}\n'
+ENVIRONMENT = {"stage": "train_classifier", "name": "bacl", "started": "2026-01-02T03:04:05+00:00"}
+LOCK = """\
+schema: '2.0'
+stages:
+  train_representation@bce:
+    params:
+      params.yaml:
+        seed: 0
+    outs:
+    - {path: models/bce, md5: aaa}
+  train_classifier@bacl:
+    deps:
+    - {path: models/bce, md5: DEP}
+    params:
+      params.yaml:
+        classifier.bacl.loss.alpha: ALPHA
+    outs:
+    - {path: models/bacl, md5: bbb}
+  evaluate@bacl:
+    deps:
+    - {path: models/bacl, md5: bbb}
+    outs:
+    - {path: reports/metrics/bacl.json, md5: ccc}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, root):
+    """A project of which only bacl's classifier has been trained."""
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    write(tmp_path / "models/bacl/scalars.jsonl", ROWS)
+    write(tmp_path / "models/bacl/environment.json", json.dumps(ENVIRONMENT | {"seconds": 2.5}))
+    return tmp_path
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def project(folder, **more):
+    params = params_file.load(folder / "params.yaml")
+    return Project(folder, params, {"train": stamp.Split("d1", 4)}, **more)
+
+
+def by_stage(project):
+    return {record.name: record for record in collect.collect_stages(project)}
+
+
+def test_a_training_is_read_from_its_files(folder):
+    record = by_stage(project(folder))["train_classifier@bacl"]
+    assert record.points == [
+        ("epoch", 1.0, 10),
+        ("loss", 2.5, 10),
+        ("epoch", 1.0, 20),
+        ("loss", 2.0, 20),
+    ]
+    assert record.ended - record.started == 2500
+    assert record.params["from"] == "bce"
+    assert record.params["loss.alpha"] == "0.85"
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_kept(folder):
+    whole = by_stage(project(folder))["train_classifier@bacl"]
+    write(folder / "models/bacl/scalars.jsonl", ROWS + '{"step": 30, "lo')
+    damaged = project(folder)
+    record = by_stage(damaged)["train_classifier@bacl"]
+    assert (record.points, record.identity) == (whole.points, whole.identity)
+    assert len(damaged.problems) == 1
+    assert "scalars.jsonl line 3" in damaged.problems[0]
+
+
+@pytest.mark.parametrize("text", ['{"AP": 0.', "[1]", '"AP"'])
+def test_a_damaged_metrics_file_leaves_the_other_methods(folder, text):
+    write(folder / "reports/metrics/bce.json", text)
+    write(folder / "reports/metrics/bacl.json", '{"AP": 0.5, "APr": null, "AR@300": 0.6}')
+    damaged = project(folder)
+    assert by_stage(damaged)["evaluate@bacl"].metrics == {"AP": 0.5, "AR300": 0.6}
+    assert damaged.problems
+
+
+def test_the_parent_shows_the_last_reported_method(folder):
+    for method, ap in {"softmax": 0.1, "bacl": 0.2}.items():
+        write(folder / f"reports/metrics/{method}.json", json.dumps({"AP": ap, "fixed/AP": ap}))
+    here = project(folder)
+    parent = collect.collect_pipeline(here, collect.collect_stages(here))
+    assert parent.metrics == {
+        "AP": 0.2,
+        "fixed/AP": 0.2,
+        "bacl/AP": 0.2,
+        "bacl/fixed/AP": 0.2,
+        "softmax/AP": 0.1,
+        "softmax/fixed/AP": 0.1,
+    }
+    assert not parent.finished
+
+
+def test_files_of_a_method_that_params_has_not_are_left_out(folder):
+    write(folder / "reports/metrics/gone.json", '{"AP": 0.5}')
+    assert "evaluate@gone" not in by_stage(project(folder))
+
+
+@pytest.mark.parametrize(
+    ("alpha", "dep", "stale"),
+    [
+        ("0.85", "aaa", set()),
+        ("0.5", "aaa", {"train_classifier@bacl", "evaluate@bacl"}),
+        ("0.85", "old", {"train_classifier@bacl", "evaluate@bacl"}),
+    ],
+)
+def test_outputs_of_other_params_or_inputs_are_stale(folder, alpha, dep, stale):
+    write(folder / "dvc.lock", LOCK.replace("ALPHA", alpha).replace("DEP", dep))
+    assert stale_stages(folder) == stale
+    records = by_stage(project(folder, stale=stale_stages(folder)))
+    assert ("train_classifier@bacl" in records) == (not stale)
+
+
+def test_a_running_training_is_read_from_where_it_writes(folder):
+    scalars = folder / ".checkpoints/x/scalars.jsonl"
+    write(scalars, ROWS.replace("2.0", "7.0"))
+    running = project(folder, stale={"train_classifier@bacl"}, running={"bacl": scalars})
+    record = by_stage(running)["train_classifier@bacl"]
+    assert record.points[-1] == ("loss", 7.0, 20)
+    assert not record.finished
+
+
+def test_the_hash_ignores_where_the_work_runs_and_sees_everything_else(folder):
+    text = (folder / "params.yaml").read_text()
+
+    def hash_of(changed, digests=("d",)):
+        write(folder / "changed.yaml", changed)
+        return configuration.config_hash(params_file.load(folder / "changed.yaml"), digests)
+
+    same = hash_of(text)
+    assert hash_of(text.replace("workers: 1", "workers: 2")) == same
+    assert hash_of(text.replace("experiment: bacl", "experiment: other")) == same
+    assert hash_of(text.replace("alpha: 0.85", "alpha: 0.5")) != same
+    assert hash_of(text, ("e",)) != same
+
+
+def test_the_run_name_tells_what_differs_from_the_defaults(folder):
+    text = (folder / "params.yaml").read_text()
+    write(folder / "params.yaml", text.replace("alpha: 0.85", "alpha: 0.5"))
+    params = params_file.load(folder / "params.yaml")
+    assert configuration.run_name(params) == "symbols seed 0 · bacl, alpha 0.5"
+
+
+def test_images_are_counted_across_the_borders_of_reading(tmp_path):
+    path = tmp_path / "train.json"
+    images = [{"id": i, "neg_category_ids": [1]} for i in range(200_000)]
+    path.write_text(json.dumps({"images": images}))
+    assert path.stat().st_size > 1 << 22
+    assert stamp.scan_annotations(path).images == 200_000
+
+
+def test_relative_sqlite_paths_belong_to_the_project(tmp_path):
+    for uri in ("sqlite", "sqlite:///mlflow.db", f"sqlite:///{tmp_path}/mlflow.db"):
+        assert server.resolve_uri(uri, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_password_is_not_printed():
+    assert server.without_password("http://me:secret@host:5000/x") == "http://host:5000/x"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.text("abc", min_size=1), st.integers(), max_size=3), st.text("xyz"))
+def test_flat_keys_lead_back_to_the_values(values, outer):
+    flat = configuration.flatten({outer: values})
+    assert flat == {f"{outer}.{key}": str(value) for key, value in values.items()}
+
+
+@pytest.mark.parametrize(("name", "cleaned"), [("AR@300", "AR300"), ("AP (fixed) %", "AP fixed ")])
+def test_metric_names_are_those_mlflow_takes(name, cleaned):
+    assert clean(name) == cleaned
