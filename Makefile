@@ -14,14 +14,16 @@ repro: $(VENV)/installed ## install, then run the whole pipeline on params.yaml
 	dvc repro
 
 smoke: $(VENV)/installed ## the whole chain, tiny, in a copy of the project under .smoke/
-	python scripts/smoke.py .smoke
+	rm -rf .smoke
+	python -m pipeline.presets copy smoke .smoke
+	cd .smoke && dvc repro
 
 test: $(VENV)/tested ## install, then lint and run the tests
 	ruff check .
-	pytest -n 2 -m "not slow"
+	pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: $(VENV)/tested ## the slow tests too
-	pytest -n 2
+	pytest -n 2 --dist loadfile
 
 install: $(VENV)/installed ## only install
 

@@ -216,10 +216,10 @@ class Params:
         return known[require_name(known, name, "method")]
 
 
-def require_name(known, name, kind):
+def require_name(known, name, kind, place="params.yaml"):
     """``name``, or a ``ValueError`` that lists what there is."""
     if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}; params.yaml has: {', '.join(known)}")
+        raise ValueError(f"unknown {kind} {name!r}; {place} has: {', '.join(known)}")
     return name
 
 

@@ -22,5 +22,6 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     try:
         stage(*vars(arguments).values())
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        # from a data-loading worker an error arrives with its traceback; the last line says it
+        print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
         sys.exit(1)

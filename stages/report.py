@@ -1,8 +1,9 @@
 """Compare the methods of report.methods: tables, plots and one HTML page.
 
-reads   params.yaml (report, data), reports/metrics/<method>.json, reports/per_category/<method>.csv,
-        predictions/<method>.parquet, data/<name>/{val.json,categories.csv}, the val images and,
-        where they are, models/<method>/{scalars.jsonl,environment.json}
+reads   params.yaml (report, data), reports/metrics/<method>.json,
+        reports/per_category/<method>.csv, predictions/<method>.parquet,
+        data/<name>/{val.json,categories.csv}, the val images and, where they are,
+        models/<method>/{scalars.jsonl,environment.json}
 writes  reports/ap_by_frequency.{csv,md,tex}, reports/plots/, reports/index.html
 """
 

@@ -1,4 +1,4 @@
-"""Faster R-CNN, half-width ResNet-18 with FPN: the small detector of `symbols`, from scratch.
+"""Faster R-CNN on a small ResNet-18-FPN: half its width, its first three stages, from scratch.
 
 It learns 16-50 px objects in 128 px images on a laptop's CPU; for photos take a wider one.
 """
@@ -13,27 +13,29 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        pad_size_divisor=32,
+        pad_size_divisor=16,
     ),
     backbone=dict(
         type="ResNet",
         depth=18,
         base_channels=32,
         stem_channels=32,
-        num_stages=4,
-        out_indices=(0, 1, 2, 3),
+        num_stages=3,
+        strides=(1, 2, 2),
+        dilations=(1, 1, 1),
+        out_indices=(0, 1, 2),
         norm_cfg=norm,
         norm_eval=False,
     ),
     neck=dict(
-        type="FPN", in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4, norm_cfg=norm
+        type="FPN", in_channels=[32, 64, 128], out_channels=64, num_outs=3, norm_cfg=norm
     ),
     rpn_head=dict(
         type="RPNHead",
         in_channels=64,
         feat_channels=64,
         anchor_generator=dict(
-            type="AnchorGenerator", scales=[5], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32]
+            type="AnchorGenerator", scales=[5], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16]
         ),
         bbox_coder=dict(type="DeltaXYWHBBoxCoder"),
         loss_cls=dict(type="CrossEntropyLoss", use_sigmoid=True),
@@ -44,7 +46,7 @@ model = dict(
             type="SingleRoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=0),
             out_channels=64,
-            featmap_strides=[4, 8, 16, 32],
+            featmap_strides=[4, 8, 16],
             finest_scale=24,
         ),
         bbox_head=dict(
@@ -65,12 +67,12 @@ model = dict(
                 min_pos_iou=0.3,
                 match_low_quality=True,
             ),
-            sampler=dict(type="RandomSampler", num=128, pos_fraction=0.5, add_gt_as_proposals=False),
+            sampler=dict(type="RandomSampler", num=64, pos_fraction=0.5, add_gt_as_proposals=False),
             allowed_border=-1,
             pos_weight=-1,
         ),
         rpn_proposal=dict(
-            nms_pre=400, max_per_img=200, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
+            nms_pre=200, max_per_img=100, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
         ),
         rcnn=dict(
             assigner=dict(
@@ -80,13 +82,13 @@ model = dict(
                 min_pos_iou=0.5,
                 match_low_quality=False,
             ),
-            sampler=dict(type="RandomSampler", num=64, pos_fraction=0.25, add_gt_as_proposals=True),
+            sampler=dict(type="RandomSampler", num=40, pos_fraction=0.4, add_gt_as_proposals=True),
             pos_weight=-1,
         ),
     ),
     test_cfg=dict(
         rpn=dict(
-            nms_pre=400, max_per_img=100, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
+            nms_pre=200, max_per_img=60, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
         ),
         rcnn=dict(),
     ),

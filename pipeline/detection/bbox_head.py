@@ -1,4 +1,4 @@
-"""The box head: two shared FCs, ``fc_cls`` and ``fc_reg``, able to classify hallucinated features."""
+"""The box head: two shared FCs, ``fc_cls``, ``fc_reg``; hallucinated features may join the RoIs."""
 
 import math
 
@@ -66,7 +66,7 @@ class LongTailBBoxHead(Shared2FCBBoxHead):
         return {"acc": accuracy(cls_score, labels)}
 
     def with_hallucinated(self, cls_score, labels, label_weights, features, new_labels, valid):
-        """Append the rows of ``features`` [M, D], which pass ``fc_cls`` only; weight 0 if not valid."""
+        """Append the scores of ``features`` [M, D], by ``fc_cls`` alone; weight 0 if not valid."""
         new_score = self.fc_cls(features).to(cls_score.dtype)
         new_weights = valid.to(label_weights.dtype)
         return (

@@ -3,7 +3,9 @@
 import copy
 import random
 
+import cv2
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS, TRANSFORMS
 
@@ -45,6 +47,21 @@ class LongTailDataset(BaseDetDataset):
         if self.test_mode or not (self.filter_cfg or {}).get("filter_empty_gt"):
             return self.data_list
         return [info for info in self.data_list if info["instances"]]
+
+
+@TRANSFORMS.register_module()
+class LoadImage(LoadImageFromFile):
+    """mmdet's loader; a file that is absent or not an image is a ``ValueError`` that names it."""
+
+    def transform(self, results: dict) -> dict:
+        try:
+            loaded = super().transform(results)
+        except (FileNotFoundError, AssertionError, cv2.error) as error:
+            reason = "does not exist" if isinstance(error, FileNotFoundError) else "is not an image"
+            raise ValueError(
+                f"{results['img_path']} {reason}; repair it and run `dvc repro -f prepare`"
+            ) from None
+        return loaded
 
 
 @DATASETS.register_module()

@@ -9,7 +9,7 @@ TRAINED_IN_CLASSIFIER_STAGE = {"fc_cls", "fc_reg", "rpn_head", "mask_head"}
 
 @HOOKS.register_module()
 class PhaseHook(Hook):
-    """Tells every module with ``set_epoch`` the runner's own epoch, so a resumed run is in phase."""
+    """Tells every module with ``set_epoch`` the runner's epoch, so a resumed run is in phase."""
 
     def before_train_epoch(self, runner):
         for module in runner.model.modules():

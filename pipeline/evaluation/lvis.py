@@ -130,13 +130,17 @@ def known(identifiers, place):
 
 
 def engine_detections(annotated, truth, predictions):
+    """The detections for hotcoco; like lvis-api without those that have no area."""
     masks = None if truth.segmentation is None else compressed_masks(truth, predictions)
-    boxes, area = (predictions.boxes, None) if masks is None else mask_boxes(masks, predictions)
+    boxes = predictions.boxes.astype(float) if masks is None else np.zeros((len(masks), 4))
+    area = boxes[:, 2] * boxes[:, 3] if masks is None else mask_areas(masks, predictions)
+    rows = np.flatnonzero(area > 0)
     columns = [predictions.image, *boxes.T, predictions.score, predictions.category]
-    table = np.stack([np.asarray(column, float) for column in columns], axis=1)
-    detected = annotated.load_res(table, segmentation=masks)
-    if masks:
-        detected.update_anns(ids=np.arange(1, len(masks) + 1), area=area)
+    table = np.stack([column[rows].astype(float) for column in columns], axis=1)
+    if masks is None:
+        return annotated.load_res(table)
+    detected = annotated.load_res(table, segmentation=[masks[row] for row in rows])
+    detected.update_anns(ids=np.arange(1, len(rows) + 1), area=area[rows])
     return detected
 
 
@@ -146,13 +150,11 @@ def compressed_masks(truth, predictions):
     return [{"size": size, "counts": text} for size, text in zip(sizes, counts, strict=True)]
 
 
-def mask_boxes(masks, predictions):
-    """Boxes [N, 4] and areas [N] of the masks; lvis-api too goes by the area of the mask."""
+def mask_areas(masks, predictions):
     from hotcoco import mask
 
     try:
-        boxes = np.asarray(mask.to_bbox(masks), float).reshape(-1, 4)
-        return boxes, np.asarray(mask.area(masks), float)
+        return np.asarray(mask.area(masks), float).reshape(-1)
     except ValueError as error:
         raise ValueError(
             f"{predictions.path} has a mask that is no compressed RLE: {error}"

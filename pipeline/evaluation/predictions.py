@@ -176,7 +176,8 @@ def mask_counts(path, results, truth):
 def check_numbers(path, columns):
     for name in ("score", "boxes"):
         if name in columns:
-            finite = np.isfinite(columns[name]).reshape(len(columns["score"]), -1).all(axis=1)
+            finite = np.isfinite(columns[name])
+            finite = finite.all(axis=1) if finite.ndim == 2 else finite
             refuse_rows(path, ~finite, f"a {name.removesuffix('es')} that is not a finite number")
     if "boxes" in columns:
         refuse_rows(path, (columns["boxes"][:, 2:] < 0).any(axis=1), "a box of negative size")

@@ -54,7 +54,7 @@ def read_truth(path: str | Path, iou_type: str = "bbox") -> Truth:
     check_values(path, data)
     images = sorted(data["images"], key=lambda image: image["id"])
     categories = sorted(data["categories"], key=lambda category: category["id"])
-    annotations = data["annotations"]
+    annotations = [a for a in data["annotations"] if a["area"] > 0]  # as lvis-api does
     return Truth(
         path=Path(path),
         images=images,

@@ -1,9 +1,9 @@
 """Which val images the gallery shows, and which boxes of them: truth and each method's detections.
 
-The rule, which the page states too: an image's change is the sum, over its ground truth of one
-frequency group, of the score of the best correct drawn detection of each object (0: not found),
-compared between the baseline and the last method. Images with rare objects come first, the largest
-change (up or down) first; then images with common ones, then with frequent ones.
+The rule, which the page states too: an image scores, for one method and one frequency group, the
+mean over its objects of the group of the score of the best correct drawn detection (0: not found).
+Its change is that of the last method minus that of the baseline. Images with rare objects come
+first, the largest change (up or down) first; then images with common ones, then with frequent ones.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from pipeline.files import read_json
 from pipeline.reporting.inputs import GROUPS, Inputs
 
 RULE = (
-    "Val images with rare objects come first, ordered by how much the scores of their correctly "
-    "found rare objects differ between {baseline} and {challenger}, in either direction; then "
-    "images with common objects in the same way, then with frequent ones. Drawn are each method's "
-    "best-scored detections, {extra} more than the image has objects and {most} at most."
+    "Val images with rare objects come first, ordered by how much the mean score of their rare "
+    "objects (0 where one is not found) differs between {baseline} and {challenger}, up or down; "
+    "then images with common objects in the same way, then with frequent ones. Drawn are each "
+    "method's best-scored detections, {extra} more than the image has objects and {most} at most."
 )
 EXTRA = 2
 MOST = 15
@@ -28,7 +28,7 @@ CORNERS = ["x0", "y0", "x1", "y1"]
 
 @dataclass(frozen=True)
 class Box:
-    """``verdict``: truth, correct, wrong, or unjudged (LVIS does not say if the category is there)."""
+    """``verdict``: truth, correct, wrong, or unjudged: nobody looked for this category here."""
 
     name: str
     frequency: str
@@ -106,14 +106,13 @@ def choose(inputs, truth) -> list[int]:
 
 def ranked(inputs, truth, objects) -> list[int]:
     ids = sorted(objects.image_id.unique().tolist())
-    found = pd.Series(0.0, index=ids)
+    change = pd.Series(0.0, index=ids)
     for method, sign in ((inputs.challenger, 1), (inputs.baseline, -1)):
         if method:
             detections = drawn_detections(inputs.predictions(method), truth, ids)
-            found = found.add(sign * found_scores(objects, detections), fill_value=0)
-    order = pd.DataFrame(
-        {"change": found.abs().round(9), "objects": objects.groupby("image_id").size(), "id": ids}
-    )
+            change = change.add(sign * found_scores(objects, detections), fill_value=0)
+    sizes = objects.groupby("image_id").size()
+    order = pd.DataFrame({"change": (change / sizes).abs().round(9), "objects": sizes, "id": ids})
     order = order.sort_values(["change", "objects", "id"], ascending=[False, False, True])
     return order.id.tolist()
 
@@ -122,6 +121,12 @@ def drawn_detections(path, truth, ids) -> pd.DataFrame:
     """The best-scored detections of these images: objects + ``EXTRA`` each, ``MOST`` at most."""
     columns = ["image_id", "category_id", "x", "y", "w", "h", "score"]
     table = pd.read_parquet(path, columns=columns, filters=[("image_id", "in", list(ids))])
+    unknown = set(table.category_id) - set(truth.names)
+    if unknown:
+        raise ValueError(
+            f"{path} has category {min(unknown)}, which the val annotations lack; "
+            f"run: dvc repro --force predict@{path.stem}"
+        )
     table = table.sort_values(["image_id", "score"], ascending=[True, False], kind="stable")
     limit = truth.objects.groupby("image_id").size().add(EXTRA).clip(upper=MOST)
     rank = table.groupby("image_id").cumcount()
@@ -130,7 +135,7 @@ def drawn_detections(path, truth, ids) -> pd.DataFrame:
 
 
 def found_scores(objects, detections) -> pd.Series:
-    """Per image the sum over ``objects`` of the score of each one's best correct detection."""
+    """Per image the sum over its ``objects`` of the score of each one's best correct detection."""
     pairs = objects.reset_index().merge(
         detections, on=["image_id", "category_id"], suffixes=("", "_d")
     )
@@ -144,7 +149,7 @@ def iou(a, b):
     shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = shared.clip(min=0).prod(-1)
     area = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared
-    return np.divide(shared, area, out=np.zeros_like(shared), where=area > 0)
+    return np.divide(shared, area, out=np.zeros(shared.shape), where=area > 0)
 
 
 def truth_boxes(truth, image_id) -> list[Box]:

@@ -91,7 +91,7 @@ def read_metrics(root, method):
 
 def read_table(path, numbers=()):
     """A csv file whose names are texts, also "none", "nan" or "null"; only numbers may be empty."""
-    empty = dict.fromkeys(numbers, [""])
+    empty = {column: [""] for column in numbers}
     return pd.read_csv(path, keep_default_na=False, na_values=empty, dtype={"name": str})
 
 
@@ -109,7 +109,7 @@ def read_categories(path):
 
 
 def read_scalars(root, method):
-    """models/<method>/scalars.jsonl as columns method, step, epoch and ``CURVES``; may be absent."""
+    """models/<method>/scalars.jsonl: method, step, epoch and ``CURVES``; no rows where absent."""
     columns = ["method", "step", "epoch", *CURVES]
     path = root / "models" / method / "scalars.jsonl"
     if not path.is_file():

@@ -15,6 +15,7 @@ from pipeline.reporting.tables import COLUMNS, cells, difference, percent
 TEMPLATES = Path(__file__).parent / "templates"
 HEADLINE = ("AP", "APr", "APc", "APf")
 EXTREMES = 5
+MINUS = "\N{MINUS SIGN}"
 
 
 def render(inputs: Inputs, table, plots: dict[str, str], truth) -> str:
@@ -58,7 +59,9 @@ def render(inputs: Inputs, table, plots: dict[str, str], truth) -> str:
 def minus(text) -> str:
     """A hyphen before a digit becomes a minus sign."""
     return "".join(
-        "−" if c == "-" and text[i + 1 : i + 2].isdigit() and (i == 0 or text[i - 1] in " (") else c
+        MINUS
+        if c == "-" and text[i + 1 : i + 2].isdigit() and (i == 0 or text[i - 1] in " (")
+        else c
         for i, c in enumerate(text)
     )
 
@@ -74,10 +77,8 @@ def summary(inputs) -> str:
         return f"{inputs.challenger} and {inputs.baseline} have no AP to compare."
     changes = [f"{k} by {percent(difference(own[k], base[k]), signed=True)}" for k in known]
     listed = " and ".join([", ".join(changes[:-1]), changes[-1]]) if changes[1:] else changes[0]
-    return (
-        f"{inputs.challenger} changes {listed} points over {inputs.baseline}"
-        + (f" (AP {percent(base['AP'])} to {percent(own['AP'])})." if "AP" in known else ".")
-    )
+    overall = f" (AP {percent(base['AP'])} to {percent(own['AP'])})" if "AP" in known else ""
+    return f"{inputs.challenger} changes {listed} points over {inputs.baseline}{overall}."
 
 
 def tiles(inputs) -> list[dict]:
@@ -136,7 +137,8 @@ def extremes(inputs) -> dict[str, list[dict]]:
     """The challenger's largest gains and losses by category; {} where there is no challenger."""
     if not inputs.challenger:
         return {}
-    table = deltas(inputs.per_category, inputs.baseline).rename(columns={inputs.challenger: "delta"})
+    table = deltas(inputs.per_category, inputs.baseline)
+    table = table.rename(columns={inputs.challenger: "delta"})
     table = table.dropna(subset="delta").sort_values("delta", ascending=False, kind="stable")
     gains = table[table.delta > 0].head(EXTREMES)
     losses = table[table.delta < 0].tail(EXTREMES)[::-1]
@@ -144,5 +146,5 @@ def extremes(inputs) -> dict[str, list[dict]]:
 
 
 def gallery_rule(inputs) -> str:
-    names = {"baseline": inputs.baseline, "challenger": inputs.challenger or "finding none"}
-    return RULE.format(**names, extra=EXTRA, most=MOST)
+    challenger = inputs.challenger or "nothing found"
+    return RULE.format(baseline=inputs.baseline, challenger=challenger, extra=EXTRA, most=MOST)

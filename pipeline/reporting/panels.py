@@ -20,6 +20,7 @@ SMALLEST = 320  # a smaller photo is enlarged to this longest side, in pixels
 LARGEST = 720  # a larger one is reduced to it
 FONT_SIZE = 10.5
 TAG_HEIGHT = 13.5
+TAG_OVER_BOX = 5  # how much worse it is to cover a tag than a box
 LONGEST_NAME = 33
 
 
@@ -91,10 +92,11 @@ def photo(path) -> str:
 
 
 def panel(title, note, boxes, scale, height) -> Panel:
-    """Tags are placed for the best score first; drawn the other way round, so the best is on top."""
+    """Tags are placed for the best score first and drawn for it last, on top."""
     labels: list[Label] = []
+    edges = [scaled(box, scale) for box in boxes]
     for box in boxes:
-        labels.append(label(box, scale, height, [known.tag for known in labels]))
+        labels.append(label(box, scale, height, [known.tag for known in labels], edges))
     spoken = "; ".join(
         f"{b.name} {b.frequency}" if b.score is None else f"{b.name} {b.score:.2f} {b.verdict}"
         for b in boxes
@@ -102,13 +104,19 @@ def panel(title, note, boxes, scale, height) -> Panel:
     return Panel(title, note, f"{title}: {spoken or 'nothing'}", labels[::-1])
 
 
-def label(box, scale, height, taken) -> Label:
+def scaled(box, scale) -> tuple[float, float, float, float]:
+    """x, y, width, height in svg units."""
     x0, y0, x1, y1 = (c * scale for c in box.corners)
+    return x0, y0, x1 - x0, y1 - y0
+
+
+def label(box, scale, height, tags, edges) -> Label:
+    edge = scaled(box, scale)
     name = shortened(box.name)
     text = name if box.score is None else f"{name} {box.score:.2f}"
     width = min(text_width(text) + 6, WIDTH)
-    tag = place((x0, y0, x1, y1), width, height, taken)
-    return Label(box, x0, y0, x1 - x0, y1 - y0, text, (*tag, width, TAG_HEIGHT))
+    tag = place(edge, width, height, tags, edges)
+    return Label(box, *edge, text, (*tag, width, TAG_HEIGHT))
 
 
 def shortened(name) -> str:
@@ -119,15 +127,21 @@ def shortened(name) -> str:
     return f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
 
 
-def place(box, width, height, taken) -> tuple[float, float]:
-    """The (x, y) of a tag beside or in its box, inside the picture, that covers the least tags."""
-    x0, y0, x1, y1 = box
+def place(edge, width, height, tags, edges) -> tuple[float, float]:
+    """The (x, y) of a tag at its box, inside the picture, that covers the least of the others."""
+    x, y, wide, tall = edge
     spots = [
-        (min(max(x, 0), WIDTH - width), min(max(y, 0), height - TAG_HEIGHT))
-        for y in (y0 - TAG_HEIGHT, y1, y0, y1 - TAG_HEIGHT)
-        for x in (x0, x1 - width)
+        (min(max(left, 0), WIDTH - width), min(max(top, 0), height - TAG_HEIGHT))
+        for top in (y - TAG_HEIGHT, y + tall, y, y + tall - TAG_HEIGHT)
+        for left in (x, x + wide - width)
     ]
-    return min(spots, key=lambda s: sum(overlap((*s, width, TAG_HEIGHT), t) for t in taken))
+
+    def cover(spot):
+        tag = (*spot, width, TAG_HEIGHT)
+        on_tags, on_boxes = (sum(overlap(tag, r) for r in kind) for kind in (tags, edges))
+        return TAG_OVER_BOX * on_tags + on_boxes
+
+    return min(spots, key=cover)
 
 
 def overlap(a, b) -> float:

@@ -63,7 +63,7 @@ def method_colours(methods, baseline) -> dict[str, str]:
 
 
 def literal(name) -> str:
-    """A name as a plot label: a dollar sign starts no formula, a leading underscore hides nothing."""
+    """A name as a plot label: "$" starts no formula in it, and "_" at its start hides nothing."""
     text = name.replace("$", r"\$")
     return f"\u200b{text}" if text.startswith("_") else text
 

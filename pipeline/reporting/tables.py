@@ -71,11 +71,13 @@ def rows(metrics: dict[str, dict], baseline: str) -> dict[str, dict]:
 def cells(table: dict[str, dict]) -> dict[str, list[Cell]]:
     """Per method one cell a column. Best is what prints as the largest, so ties are all bold."""
     return {
-        method: [
-            Cell(percent(v[c.key], c.signed), v[c.key], is_best(table, c, v[c.key])) for c in COLUMNS
-        ]
-        for method, v in table.items()
+        method: [cell(table, column, values[column.key]) for column in COLUMNS]
+        for method, values in table.items()
     }
+
+
+def cell(table, column, value) -> Cell:
+    return Cell(percent(value, column.signed), value, is_best(table, column, value))
 
 
 def is_best(table, column, value) -> bool:

@@ -44,8 +44,8 @@ def is_remote(uri):
     return uri.startswith(("http://", "https://"))
 
 
-def without_password(uri):
-    """The URI as it may be printed."""
+def printable(uri):
+    """The URI without its password."""
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in uri else uri
 
@@ -65,7 +65,7 @@ def why_unreachable(uri):
 
 
 def probe_http(uri):
-    url = without_password(uri).rstrip("/") + PROBE_PATH
+    url = printable(uri).rstrip("/") + PROBE_PATH
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS):
             return None
@@ -96,7 +96,7 @@ def use_short_timeouts():
     for name, value in {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }.items():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,6 @@ STAMP = ".mlflow-mirror.json"
 MIRRORED = (
     "params.yaml",
     "dvc.yaml",
-    "dvc.lock",
     "data/*/train.json",
     "data/*/val.json",
     "data/*/categories.csv",
@@ -25,6 +25,7 @@ MIRRORED = (
     "reports/ap_by_frequency.*",
     "reports/plots/**/*",
 )
+OWN_ENTRY = re.compile(r"^  track:\n(?:    .*\n)*", re.MULTILINE)
 IMAGE_KEY = b'"neg_category_ids"'  # stands once in every image of an LVIS-format file
 
 
@@ -42,7 +43,15 @@ def state_digest(root, uri, experiment):
     for pattern in MIRRORED:
         for path in sorted(root.glob(pattern)):
             digest.update(f"{path.relative_to(root)} {file_state(path)}\n".encode())
+    digest.update(lock_text(root).encode())
     return digest.hexdigest()
+
+
+def lock_text(root):
+    """dvc.lock without what DVC writes there after the mirror's own stage."""
+    path = root / "dvc.lock"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return OWN_ENTRY.sub("", text)
 
 
 def file_state(path):

@@ -28,20 +28,16 @@ def sync(root, running=(), live=False, force=False):
     if not (live or force) and is_up_to_date(root, uri, params):
         return "the MLflow mirror is up to date"
     try:
-        return mirror_if_reachable(root, params, uri, project, dict(running), live, force)
+        with server.lock(project, wait=not live) as mine:
+            if not mine:
+                return "another mirror is running"
+            if not (live or force) and is_up_to_date(root, uri, params):
+                return "the MLflow mirror is up to date"
+            if reason := server.why_unreachable(uri):
+                return warn(f"MLflow at {server.printable(uri)} was skipped: {reason}; {AGAIN}")
+            return mirror_files(root, params, uri, project, dict(running), live)
     except OSError as error:  # such as a folder that may only be read
         return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
-
-
-def mirror_if_reachable(root, params, uri, project, running, live, force):
-    if reason := server.why_unreachable(uri):
-        return warn(f"MLflow at {server.without_password(uri)} was skipped: {reason}; {AGAIN}")
-    with server.lock(project, wait=not live) as mine:
-        if not mine:
-            return "another mirror is running"
-        if not (live or force) and is_up_to_date(root, uri, params):
-            return "the MLflow mirror is up to date"
-        return mirror_files(root, params, uri, project, running, live)
 
 
 def is_up_to_date(root, uri, params):
@@ -102,8 +98,8 @@ def write_runs(uri, params, project, folder, parent, children):
 
         runs.mirror(uri, params.tracking.experiment, location, parent, children, datasets)
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        warn(f"MLflow at {server.without_password(uri)} failed: {reason}; {AGAIN}")
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
         return False
     return True
 
@@ -119,9 +115,9 @@ def git_tags(root):
 
 
 def summary(uri, folder, children):
-    place = server.without_password(uri)
+    place = server.printable(uri)
     text = f"mirrored 1 pipeline run and {len(children)} stage runs to {place}"
-    stale = ", ".join(sorted(folder.stale))
+    stale = ", ".join(sorted(folder.stale - {"track"}))
     return f"{text}; not of this params.yaml, left out: {stale}" if stale else text
 
 

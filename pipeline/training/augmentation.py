@@ -11,7 +11,7 @@ def load_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
     """From the file to an augmented image; applied to each image on its own."""
     with_mask = augmentation.copy_paste > 0
     return [
-        dict(type="LoadImageFromFile"),
+        dict(type="LoadImage"),
         dict(type="LoadAnnotations", with_bbox=True, with_mask=with_mask),
         *resize_transforms(augmentation, image_scale, with_mask),
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
@@ -61,7 +61,7 @@ def mix_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
 def test_transforms(image_scale) -> list[dict]:
     meta = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
     return [
-        dict(type="LoadImageFromFile"),
+        dict(type="LoadImage"),
         dict(type="Resize", scale=tuple(image_scale), keep_ratio=True),
         dict(type="PackDetInputs", meta_keys=meta),
     ]

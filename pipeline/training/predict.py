@@ -7,6 +7,7 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -40,6 +41,7 @@ def predict(params: Params, name: str) -> None:
 
 def load_model(params, folder):
     config = Config.fromfile(folder / "config.py")
+    init_default_scope("mmdet")
     config.model.test_cfg.rcnn = test_settings(params)
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model)

@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 
 NAMES = (
     "BLACK CHESS QUEEN", "WHITE CHESS QUEEN", "CIRCLED SANS-SERIF DIGIT EIGHT", "PENCIL",
-    "SNOWFLAKE", "BLACK STAR", "a&b <i>", "none", "日本語の名前", "UMBRELLA", "RIGHTWARDS ARROW", "x_y$z",
+    "SNOWFLAKE", "BLACK STAR", "a&b <i>", "none", "日本語の名前", "UMBRELLA", "RIGHTWARDS ARROW",
+    "x_y$z",
 )  # fmt: skip
 COUNTS = (2, 3, 5, 9, 14, 22, 35, 60, 88, 130, 260, 400)
 SKILL = {"softmax": 0.0, "bce": -0.1, "bacl": 0.25}
@@ -97,11 +98,12 @@ def write_categories(path, categories):
 def write_predictions(root, method, val, skill, rng):
     """Boxes near the truth, found more often and named better with more skill; and some noise."""
     rows = []
+    known = [c["id"] for c in val["categories"]]
     for a in val["annotations"]:
         if rng.random() < 0.6 + skill:
             box = np.array(a["bbox"]) + rng.normal(0, 2, 4)
             rows.append((a["image_id"], a["category_id"], *box, rng.uniform(0.4, 0.99)))
-        other = int(rng.integers(1, len(val["categories"]) + 1))
+        other = int(rng.choice(known))
         noise = (*rng.integers(0, 80, 2), *rng.integers(15, 48, 2))
         rows.append((a["image_id"], other, *noise, rng.uniform(0.01, 0.5)))
     columns = ["image_id", "category_id", "x", "y", "w", "h", "score"]
@@ -137,8 +139,9 @@ def write_model(root, method, rng):
     steps = range(10, 751, 10)
     lines = [
         {
-            "step": step, "epoch": step // 63 + 1, "loss": float(2 / step**0.3 + rng.normal(0, 0.02)),
-            "lr": 0.04 if step < 500 else 0.004, "images_per_second": float(rng.normal(30, 1)),
+            "step": step, "epoch": step // 63 + 1,
+            "loss": float(2 / step**0.3 + rng.normal(0, 0.02)), "lr": 0.04 if step < 500 else 0.004,
+            "images_per_second": float(rng.normal(30, 1)),
         }
         for step in steps
     ]  # fmt: skip

@@ -167,13 +167,24 @@ def test_images_are_counted_across_the_borders_of_reading(tmp_path):
     assert stamp.scan_annotations(path).images == 200_000
 
 
+def test_the_mirrors_own_entry_in_dvc_lock_is_no_change(folder):
+    def digest_with(text):
+        write(folder / "dvc.lock", text)
+        return stamp.state_digest(folder, "uri", "experiment")
+
+    own = "  track:\n    cmd: python -m stages.track\n    deps:\n    - path: reports\n"
+    before = digest_with(LOCK)
+    assert digest_with(LOCK + own) == before
+    assert digest_with(LOCK.replace("bbb", "ddd") + own) != before
+
+
 def test_relative_sqlite_paths_belong_to_the_project(tmp_path):
     for uri in ("sqlite", "sqlite:///mlflow.db", f"sqlite:///{tmp_path}/mlflow.db"):
         assert server.resolve_uri(uri, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 def test_a_password_is_not_printed():
-    assert server.without_password("http://me:secret@host:5000/x") == "http://host:5000/x"
+    assert server.printable("http://me:secret@host:5000/x") == "http://host:5000/x"
 
 
 @settings(max_examples=50, deadline=None)

@@ -99,12 +99,14 @@ def test_classes_never_seen_are_dropped_not_redrawn():
     assert torch.equal(valid, (labels == 1) | (labels == 4))
     assert 300 < valid.sum() < 500
     kept, kept_labels = module.sample(confusion, torch.Generator().manual_seed(0))
-    assert torch.equal(kept, features[valid]) and torch.equal(kept_labels, labels[valid])
+    assert torch.equal(kept, features[valid])
+    assert torch.equal(kept_labels, labels[valid])
 
 
 def test_before_the_first_update_nothing_is_valid():
     features, labels = build().sample(torch.zeros(CLASSES, CLASSES))
-    assert features.shape == (0, FEATURES) and labels.shape == (0,)
+    assert features.shape == (0, FEATURES)
+    assert labels.shape == (0,)
 
 
 def test_start_epoch():
@@ -125,7 +127,8 @@ def test_jittered_boxes_stay_near_and_inside(box, seed):
     uniform = torch.rand(4, 16, generator=torch.Generator().manual_seed(seed)).double()
     jittered = jitter_boxes(gt, (100, 120), uniform)[0]
     limit = torch.tensor([119.0, 99.0, 119.0, 99.0], dtype=torch.float64)
-    assert (jittered >= 0).all() and (jittered <= limit).all()
+    assert (jittered >= 0).all()
+    assert (jittered <= limit).all()
     size = torch.tensor([width, height, width, height], dtype=torch.float64)
     nearest = gt.clamp(min=torch.zeros(4).double(), max=limit)
     assert ((jittered - nearest).abs() <= size / 6 + 1e-9).all()
@@ -143,5 +146,6 @@ def test_crowded_images_use_a_random_subset_with_their_labels(boxes, used):
     corner = 20.0 * torch.arange(boxes)[:, None]
     gt = torch.cat([corner, corner, corner + 10, corner + 10], dim=1)
     jittered, labels = module.statistics_boxes(gt, torch.arange(boxes), (1000, 1000))
-    assert jittered.shape == (used * 16, 4) and len(labels.unique()) == used
+    assert jittered.shape == (used * 16, 4)
+    assert len(labels.unique()) == used
     assert ((jittered - gt[labels]).abs() <= 10 / 6).all()

@@ -6,7 +6,7 @@ from mmdet.registry import MODELS
 
 @MODELS.register_module(name=["CrossEntropy", "cross_entropy"])
 class CrossEntropy(CrossEntropyLoss):
-    """mmdet's softmax loss, built like every other loss; softmax itself needs no ``num_classes``."""
+    """mmdet's softmax loss; it takes ``num_classes``, as every loss does, and needs none."""
 
     def __init__(self, num_classes):
         super().__init__(use_sigmoid=False)

@@ -51,7 +51,7 @@ class FCBL(SigmoidWithBackground):
         self.weight_active = self.weight and epoch >= self.weight_start_epoch
 
     def confusion(self):
-        """[C, C]: mean softmax over the foreground classes (column) of the rows of a class (row)."""
+        """[C, C]: row i is the mean softmax, over the C classes, of all rows of class i so far."""
         return self.confusion_sum / self.class_count.clamp(min=1)[:, None]
 
     def forward(self, cls_score, label, weight=None, avg_factor=None, reduction_override=None):
@@ -69,7 +69,7 @@ class FCBL(SigmoidWithBackground):
             return mean_over_rows(rows, weight, avg_factor)
 
     def margins(self, label):
-        """[N, C + 1]: alpha ln(confusion[i, j] / confusion[j, i]) for a row of class i; background 0."""
+        """[N, C + 1]: alpha ln(confusion[i, j] / confusion[j, i]) for class i; 0 for background."""
         log_confusion = self.confusion().clamp(min=CONFUSION_FLOOR).log()
         pairs = self.alpha * (log_confusion - log_confusion.t())
         return pad(pairs, (0, 1, 0, 1)).index_select(0, label)

@@ -1,0 +1,47 @@
+"""On a GPU: the golden arrays hold, and neither the loss nor the hallucination waits for it."""
+
+import pytest
+import torch
+from golden import CHECKS, Golden
+
+from pipeline.detection.hallucination import FeatureHallucination
+from pipeline.detection.losses.fcbl import FCBL
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+CLASSES, FEATURES, ROWS = 1203, 1024, 1024
+
+
+@pytest.fixture
+def no_waiting():
+    """Any operation in the test that waits for the device is an error."""
+    mode = torch.cuda.get_sync_debug_mode()
+    yield lambda: torch.cuda.set_sync_debug_mode("error")
+    torch.cuda.set_sync_debug_mode(mode)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_golden(check, shared):
+    check(Golden(shared / "golden" / "bacl_small.npz", "cuda"))
+
+
+def test_loss_never_waits(no_waiting):
+    loss = FCBL(CLASSES).cuda()
+    logits = torch.randn(ROWS, CLASSES + 1, device="cuda", requires_grad=True)
+    labels = torch.randint(0, CLASSES + 1, (ROWS,), device="cuda")
+    weight = (torch.rand(ROWS, device="cuda") > 0.1).float()
+    no_waiting()
+    for _ in range(2):
+        loss(logits, labels, weight).backward()
+
+
+def test_hallucination_never_waits(no_waiting):
+    module = FeatureHallucination(CLASSES, FEATURES).cuda()
+    confusion = FCBL(CLASSES).cuda().confusion()
+    boxes = torch.rand(150, 4, device="cuda").cumsum(dim=1) * 100
+    labels = torch.randint(0, CLASSES, (150,), device="cuda")
+    embeddings = torch.randn(1600, FEATURES, device="cuda")
+    no_waiting()
+    for _ in range(2):
+        _, jittered_labels = module.statistics_boxes(boxes, labels, (500, 500))
+        module.update(embeddings, jittered_labels)
+        module.draw(confusion)

@@ -1,0 +1,210 @@
+"""The whole chain, tiny, through real `dvc repro`: one copy of the project, edited step by step.
+
+The tests of this file run in order on the same copy; each starts from a finished pipeline.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from pipeline import presets
+from pipeline.files import file_digest
+
+METHODS = ("softmax", "bce", "bacl")
+
+
+@pytest.fixture(scope="module")
+def project(root, tmp_path_factory):
+    """A finished run of the `smoke` preset."""
+    folder = tmp_path_factory.mktemp("chain") / "project"
+    here = Path.cwd()
+    os.chdir(root)
+    try:
+        presets.copy("smoke", folder)
+    finally:
+        os.chdir(here)
+    edit(folder, "params.yaml", "gpus: auto", "gpus: 0")
+    dvc(folder, "repro")
+    return folder
+
+
+def environment():
+    """Of a shell in which `dvc`, `python` and the shell's tools are this environment's."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def dvc(folder, *arguments, ok=True):
+    """Run dvc; returns what it printed."""
+    done = subprocess.run(
+        ["dvc", *arguments], cwd=folder, env=environment(), capture_output=True, text=True,
+        timeout=900,
+    )
+    output = done.stdout + done.stderr
+    assert (done.returncode == 0) == ok, output
+    return output
+
+
+def edit(folder, file, old, new):
+    path = folder / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def stages_run(output):
+    return set(re.findall(r"Running stage '([^']+)'", output)) - {"check", "track"}
+
+
+def test_every_output_is_there_and_sound(project):
+    images = json.loads((project / "data/symbols/val.json").read_text())["images"]
+    for method in METHODS:
+        state = torch.load(project / "models" / method / "weights.pth", weights_only=True)
+        assert all(torch.isfinite(v).all() for v in state.values())
+        table = pd.read_parquet(project / "predictions" / f"{method}.parquet")
+        assert set(table.image_id) <= {image["id"] for image in images}
+        assert table.score.between(0, 1).all()
+        metrics = json.loads((project / "reports/metrics" / f"{method}.json").read_text())
+        assert {"AP", "APr", "APc", "APf", "AR@300", "fixed/AP"} <= set(metrics)
+    assert not list(project.glob("**/.*.part"))
+
+
+def test_the_table_has_one_row_a_method(project):
+    table = pd.read_csv(project / "reports/ap_by_frequency.csv")
+    assert list(table.iloc[:, 0]) == list(METHODS)
+    for name in ("ap_by_frequency.md", "ap_by_frequency.tex", "index.html"):
+        assert "bacl" in (project / "reports" / name).read_text(encoding="utf-8")
+
+
+def test_the_classifier_stage_changed_the_heads_only(project):
+    before, after = (
+        torch.load(project / "models" / m / "weights.pth", weights_only=True)
+        for m in ("bce", "bacl")
+    )
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert changed
+    assert all(re.search(r"fc_cls|fc_reg|rpn", key) for key in changed)
+    assert "roi_head.bbox_head.fc_cls.weight" in changed
+    assert after["roi_head.hallucination.seen"].any()
+    assert after["roi_head.bbox_head.loss_cls.class_count"].sum() > 0
+
+
+def test_a_second_repro_runs_nothing(project):
+    assert stages_run(dvc(project, "repro")) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("gallery_images: 3", "gallery_images: 2", {"report"}),
+        ("workers: 1", "workers: 0", set()),
+        ("experiment: smoke", "experiment: other", set()),
+    ],
+)
+def test_an_edit_that_trains_nothing(project, old, new, expected):
+    edit(project, "params.yaml", old, new)
+    assert stages_run(dvc(project, "repro")) == expected
+
+
+def test_an_experiment_on_the_classifier_leaves_the_representations_cached(project):
+    output = dvc(project, "exp", "run", "-S", "classifier.bacl.loss.alpha=0.5")
+    assert stages_run(output) == {
+        "train_classifier@bacl", "predict@bacl", "evaluate@bacl", "report",
+    }
+    assert "alpha: 0.5" in (project / "params.yaml").read_text()
+
+
+def test_a_new_block_is_a_new_method(project):
+    edit(
+        project, "params.yaml", "classifier:\n",
+        "classifier:\n  margin:\n    from: bce\n    epochs: 1\n    augmentation: {flip: 0.0}\n"
+        "    loss: {type: fcbl, weight: false}\n    hallucination: {enabled: false}\n",
+    )
+    edit(project, "params.yaml", "methods: [softmax, bce, bacl]", "methods: [softmax, bce, margin]")
+    assert stages_run(dvc(project, "repro")) == {
+        "train_classifier@margin", "predict@margin", "evaluate@margin", "report",
+    }
+    state = torch.load(project / "models/margin/weights.pth", weights_only=True)
+    assert not any("hallucination" in key for key in state)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project):
+    reference = file_digest(project / "models/bce/weights.pth")
+    folder = next((project / ".checkpoints").glob("bce-*"))
+    shutil.rmtree(folder)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "stages.train_representation", "bce"],
+        cwd=project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    while not (folder / "epoch_1.pth").is_file():
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert not (folder / "epoch_2.pth").is_file()
+    (folder / "epoch_2.pth").write_bytes((folder / "epoch_1.pth").read_bytes()[:20_000])
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.train_representation", "bce"],
+        cwd=project, env=environment(), capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "epoch_2.pth is damaged" in done.stdout
+    assert "resuming bce from" in done.stdout
+    assert file_digest(project / "models/bce/weights.pth") == reference
+
+
+def run_stage(project, *arguments):
+    """Run a stage that must fail; returns its last line."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=project, env=environment(), capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_a_misspelt_key_stops_the_repro_before_any_work(project):
+    edit(project, "params.yaml", "warmup_iters", "warmup_iter")
+    output = dvc(project, "repro", ok=False)
+    assert "unknown key train.warmup_iter in params.yaml; did you mean 'warmup_iters'?" in output
+    assert stages_run(output) == set()
+    edit(project, "params.yaml", "warmup_iter", "warmup_iters")
+
+
+def test_failures_are_one_line_with_the_remedy(project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".dvc", ".git", ".checkpoints"))
+    assert "unknown representation 'bacl'" in run_stage(copy, "stages.train_representation", "bacl")
+    (copy / "data/symbols/images/val/000001.png").unlink()
+    assert "000001.png" in run_stage(copy, "stages.predict", "bce")
+    (copy / "data/symbols/images/val/000001.png").write_text("not a picture")
+    assert "000001.png" in run_stage(copy, "stages.predict", "bce")
+    edit(copy, "data/symbols/categories.csv", "\n1,", "\n1,Renamed ")
+    assert "Renamed" in run_stage(copy, "stages.train_classifier", "bacl")
+    shutil.rmtree(copy / "models/bce")
+    message = run_stage(copy, "stages.train_classifier", "bacl")
+    assert "models/bce/weights.pth is missing" in message
+    assert "dvc repro train_representation@bce" in message
+    document = copy / "data/symbols/train.json"
+    document.write_bytes(document.read_bytes()[:5000])
+    assert "train.json" in run_stage(copy, "stages.train_representation", "bce")
+    assert not list((copy / "models").glob(".*"))
+
+
+def test_a_diverging_training_stops_with_its_cause(project, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".dvc", ".git", ".checkpoints"))
+    edit(copy, "params.yaml", "learning_rate: 0.02", "learning_rate: 1.0e+9")
+    message = run_stage(copy, "stages.train_representation", "bce")
+    assert "lower train.learning_rate" in message

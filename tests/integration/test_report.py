@@ -1,0 +1,236 @@
+"""The report of a small finished project: everything written, and what goes wrong in one line."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from report_project import NAMES, make_project
+
+from pipeline.params import load
+from pipeline.reporting.build import build
+
+VOID = {"meta", "rect", "use", "image", "path", "br", "img", "link", "input", "circle", "line"}
+
+
+class Page(HTMLParser):
+    """Collects tags and external references, and checks that elements close in order."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.text, self.ids, self.references = [], [], [], [], []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.tags.append((tag, values))
+        self.ids += [values["id"]] if "id" in values else []
+        for key in ("src", "href", "xlink:href"):
+            self.references += [values[key]] if key in values else []
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def run(root):
+    build(load(root / "params.yaml"), root)
+    return (root / "reports" / "index.html").read_text(encoding="utf-8")
+
+
+def edit(root, old, new):
+    path = root / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    make_project(root)
+    return root
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def html(finished):
+    return run(finished)
+
+
+def test_writes_everything(finished, html):
+    written = {p.relative_to(finished).as_posix() for p in (finished / "reports").rglob("*.*")}
+    plots = ("ap_vs_frequency", "ap_by_frequency", "training_curves")
+    assert written >= {
+        *(f"reports/ap_by_frequency.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"reports/plots/{name}.{kind}" for name in plots for kind in ("csv", "svg")),
+        "reports/plots/delta_per_category.svg",
+        "reports/index.html",
+    }
+    folder = finished / "reports" / "plots"
+    table = pd.read_csv(folder / "ap_vs_frequency.csv", keep_default_na=False)
+    assert table.columns.tolist() == ["method", "name", "frequency", "image_count", "AP"]
+    assert len(table) == 3 * len(NAMES)
+    assert "none" in table.name.tolist()
+    bars = pd.read_csv(folder / "ap_by_frequency.csv")
+    assert bars.columns.tolist() == ["method", "group", "AP"]
+    assert len(bars) == 3 * 4
+
+
+def test_page_is_one_self_contained_accessible_file(html):
+    page = Page(html)
+    assert len(html) < 5_000_000
+    assert all(r.startswith(("#", "data:image/")) for r in page.references)
+    assert not re.search(r"url\((?!#)", html)
+    assert len(set(page.ids)) == len(page.ids)
+    assert {r[1:] for r in page.references if r.startswith("#")} <= set(page.ids)
+    for tag, values in page.tags:
+        assert tag != "th" or "scope" in values
+        assert tag != "svg" or "aria-label" in values or values.get("aria-hidden") == "true"
+    tables = [values for tag, values in page.tags if "scroll" in values.get("class", "").split()]
+    assert all(values.get("tabindex") == "0" and "aria-label" in values for values in tables)
+
+
+def test_page_says_what_the_numbers_say(finished, html):
+    text = " ".join(" ".join(Page(html).text).split())
+    folder = finished / "reports" / "metrics"
+    own, base = (json.loads((folder / f"{m}.json").read_text()) for m in ("bacl", "softmax"))
+    change = f"{100 * (own['APr'] - base['APr']):+.1f}".replace("-", "\N{MINUS SIGN}")
+    assert f"APr by {change}" in text
+    assert "13 min 45 s" in text, "bacl's total adds the time of bce"
+    assert "0123456789abcdef" in text
+    assert "decay_ratio: 0.1" in text
+    assert all(" ".join(name.split()) in text for name in NAMES)
+
+
+def test_gallery_shows_each_image_once_and_each_method(html):
+    page = Page(html)
+    assert sum(tag == "image" and "photo" in v["id"] for tag, v in page.tags) == 4
+    captions = re.findall(r"<figcaption><b>(.*?)</b>", html)
+    assert captions == ["ground truth", "softmax", "bce", "bacl"] * 4
+    assert {"correct", "wrong", "unjudged"} <= set(re.findall(r'<g class="(\w+)', html))
+
+
+def test_gallery_starts_with_the_largest_change_on_rare_objects(project):
+    """In image 5 only, the last method loses all of its rare objects."""
+    val = json.loads((project / "data/blocks/val.json").read_text())
+    rare = [a for a in val["annotations"] if a["category_id"] in (1, 2, 3)]
+    perfect = pd.DataFrame(
+        [(a["image_id"], a["category_id"], *a["bbox"], 0.9) for a in rare],
+        columns=["image_id", "category_id", *"xywh", "score"],
+    )
+    target = rare[0]["image_id"]
+    perfect.to_parquet(project / "predictions/softmax.parquet")
+    perfect[perfect.image_id != target].to_parquet(project / "predictions/bacl.parquet")
+    edit(project, "gallery_images: 4", "gallery_images: 1")
+    assert f'<h3 class="file">{target:06d}.png</h3>' in run(project)
+
+
+def test_same_input_gives_the_same_bytes(finished, html, project):
+    run(project)
+    names = [p.relative_to(finished) for p in sorted((finished / "reports").rglob("*.*"))]
+    differing = [n for n in names if (finished / n).read_bytes() != (project / n).read_bytes()]
+    assert differing == []
+
+
+def test_one_method_alone(project):
+    edit(project, "methods: [softmax, bce, bacl]", "methods: [softmax]")
+    html = run(project)
+    Page(html)
+    assert "softmax reaches AP" in html
+    assert not (project / "reports/plots/delta_per_category.svg").exists()
+
+
+def test_without_scalars_environment_detections_and_rare_categories(project):
+    shutil.rmtree(project / "models")
+    empty = pd.read_parquet(project / "predictions/bacl.parquet").iloc[:0]
+    empty.to_parquet(project / "predictions/bacl.parquet")
+    for method in ("softmax", "bce", "bacl"):
+        path = project / f"reports/metrics/{method}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"APr": None, "fixed/APr": None}))
+        table = pd.read_csv(project / f"reports/per_category/{method}.csv", keep_default_na=False)
+        table.loc[table.frequency == "r", ["AP", "AP50", "fixed_AP"]] = None
+        table.to_csv(project / f"reports/per_category/{method}.csv", index=False)
+    html = run(project)
+    Page(html)
+    assert "0 of 3 found" in html
+    assert "| none |" in (project / "reports/ap_by_frequency.md").read_text()
+    assert "APr by" not in html
+    assert not (project / "reports/plots/training_curves.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "remedy"),
+    [
+        ("reports/metrics/bce.json", "dvc repro evaluate@bce"),
+        ("reports/per_category/bacl.csv", "dvc repro evaluate@bacl"),
+        ("predictions/softmax.parquet", "dvc repro predict@softmax"),
+        ("data/blocks/categories.csv", "dvc repro prepare"),
+    ],
+)
+def test_a_missing_file_is_named_and_the_last_report_stays(project, missing, remedy):
+    (project / "reports/index.html").write_text("the last report")
+    (project / missing).unlink()
+    with pytest.raises(ValueError, match=f"{missing} does not exist; run: {remedy}"):
+        run(project)
+    assert (project / "reports/index.html").read_text() == "the last report"
+
+
+def test_many_categories_and_methods(tmp_path, root):
+    counts = [1 + int(1500 / (i + 1)) for i in range(1203)]
+    make_project(tmp_path, counts=counts, images=8)
+    blocks = "".join(
+        f"  more{i}: {{from: bce, loss: {{type: fcbl}}, epochs: 12}}\n" for i in range(3)
+    )
+    edit(tmp_path, "report:", f"{blocks}report:")
+    edit(tmp_path, "bce, bacl]", "bce, more0, more1, more2, bacl]")
+    for i in range(3):
+        for path in (
+            "reports/metrics/{}.json",
+            "reports/per_category/{}.csv",
+            "predictions/{}.parquet",
+        ):
+            shutil.copy(tmp_path / path.format("bacl"), tmp_path / path.format(f"more{i}"))
+    start = time.monotonic()
+    html = run(tmp_path)
+    assert time.monotonic() - start < 30
+    assert len(html) < 5_000_000
+    Page(html)
+
+
+def test_runs_as_a_stage_without_torch(finished, root):
+    code = (
+        "import sys, runpy; sys.argv = ['report']\n"
+        "runpy.run_module('stages.report', run_name='__main__')\n"
+        "assert 'torch' not in sys.modules and 'mlflow' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=finished,
+        env={"PYTHONPATH": str(root), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

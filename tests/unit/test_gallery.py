@@ -1,0 +1,142 @@
+"""Gallery: which boxes are drawn and judged how, and where labels go."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pipeline.reporting import gallery, panels
+
+COLUMNS = ["image_id", "category_id", "x", "y", "w", "h", "score"]
+RARE, COMMON = 1, 2
+
+
+def make_truth(annotations, images):
+    objects = pd.DataFrame(annotations, columns=["image_id", "category_id", "x", "y", "w", "h"])
+    objects = gallery.with_corners(objects)
+    frequencies = {RARE: "r", COMMON: "c", 3: "f", 4: "f", 5: "f"}
+    objects["frequency"] = objects.category_id.map(frequencies)
+    names = {i: f"name {i}" for i in frequencies}
+    return gallery.Truth(images, objects, names, frequencies)
+
+
+def write(path, rows):
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"image_id": int, "category_id": int})
+    table.astype(dict.fromkeys([*"xywh", "score"], float)).to_parquet(path)
+    return path
+
+
+def test_drawn_are_the_best_scored_two_more_than_the_objects(tmp_path):
+    truth = make_truth([(7, RARE, 0, 0, 10, 10)], {7: {"id": 7}})
+    rows = [(7, COMMON, i, 0, 5, 5, score) for i, score in enumerate((0.1, 0.9, 0.3, 0.5))]
+    rows += [(8, COMMON, 0, 0, 5, 5, 0.99)]
+    drawn = gallery.drawn_detections(write(tmp_path / "p.parquet", rows), truth, [7])
+    assert drawn.score.tolist() == [0.9, 0.5, 0.3]
+    assert drawn[gallery.CORNERS].iloc[0].tolist() == [1, 0, 6, 5]
+
+
+def test_crowded_images_have_a_limit(tmp_path):
+    truth = make_truth([(7, RARE, 0, 0, 9, 9)] * 40, {7: {"id": 7}})
+    rows = [(7, RARE, 0, 0, 9, 9, i / 100) for i in range(60)]
+    path = write(tmp_path / "p.parquet", rows)
+    assert len(gallery.drawn_detections(path, truth, [7])) == gallery.MOST
+
+
+def test_verdicts_follow_the_federated_annotations():
+    image = {"id": 7, "neg_category_ids": [3, 5], "not_exhaustive_category_ids": [COMMON]}
+    annotations = [(7, RARE, 0, 0, 10, 10), (7, COMMON, 50, 50, 10, 10)]
+    truth = make_truth(annotations, {7: image})
+    rows = [
+        (7, RARE, 1, 0, 10, 10, 0.9),  # overlaps its object by 9/11
+        (7, RARE, 6, 0, 10, 10, 0.8),  # by 4/16
+        (7, COMMON, 0, 0, 10, 10, 0.7),  # misses, but this category is not exhaustive here
+        (7, COMMON, 50, 50, 10, 10, 0.6),
+        (7, 3, 0, 0, 10, 10, 0.5),  # known to be absent
+        (7, 4, 0, 0, 10, 10, 0.4),  # nobody looked for it
+    ]
+    detections = gallery.with_corners(pd.DataFrame(rows, columns=COLUMNS))
+    verdicts = [b.verdict for b in gallery.judged(truth, 7, detections)]
+    assert verdicts == ["correct", "wrong", "unjudged", "correct", "wrong", "unjudged"]
+
+
+def test_an_object_counts_its_best_correct_detection_once():
+    truth = make_truth([(7, RARE, 0, 0, 10, 10), (7, RARE, 40, 0, 10, 10)], {7: {"id": 7}})
+    rows = [
+        (7, RARE, 0, 0, 10, 10, 0.5),
+        (7, RARE, 0, 0, 10, 9, 0.7),
+        (7, RARE, 40, 0, 10, 10, 0.2),
+        (7, COMMON, 40, 0, 10, 10, 0.9),
+    ]
+    detections = gallery.with_corners(pd.DataFrame(rows, columns=COLUMNS))
+    assert gallery.found_scores(truth.objects, detections)[7] == pytest.approx(0.9)
+
+
+def test_iou_of_known_boxes():
+    a = np.array([[0, 0, 2, 2], [0, 0, 2, 2], [0, 0, 2, 2], [1, 1, 1, 1]], float)
+    b = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6], [1, 1, 1, 1]], float)
+    assert gallery.iou(a, b).tolist() == pytest.approx([1, 1 / 3, 0, 0])
+
+
+coordinate = st.floats(-20, 340)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), min_size=1, max_size=12),
+    st.floats(panels.TAG_HEIGHT, 600),
+)
+def test_labels_stay_inside_the_picture(corners, height):
+    boxes = [
+        gallery.Box(f"CATEGORY {'X' * 4 * i}", "r", (min(a, c), min(b, d), max(a, c), max(b, d)))
+        for i, (a, b, c, d) in enumerate(corners)
+    ]
+    for label in panels.panel("m", "", boxes, 1.0, height).labels:
+        x, y, width, tall = label.tag
+        assert x >= 0
+        assert y >= 0
+        assert x + width <= panels.WIDTH + 1e-6
+        assert y + tall <= height + 1e-6
+
+
+def test_labels_of_boxes_in_the_same_place_do_not_cover_each_other():
+    boxes = [gallery.Box(f"SNOWMAN {i}", "r", (100, 100, 150, 150)) for i in range(4)]
+    tags = [label.tag for label in panels.panel("m", "", boxes, 1.0, 320).labels]
+    shared = [panels.overlap(a, b) for i, a in enumerate(tags) for b in tags[:i]]
+    assert max(shared) == 0
+
+
+def test_long_names_keep_their_beginning_and_end():
+    name = "NEGATIVE CIRCLED SANS-SERIF DIGIT NUMBER EIGHT"
+    short = panels.shortened(name)
+    assert len(short) <= panels.LONGEST_NAME
+    assert short.startswith("NEGATIVE CIRCLED")
+    assert short.endswith("NUMBER EIGHT")
+    assert panels.shortened("SNOWMAN") == "SNOWMAN"
+
+
+def test_scripts_that_the_font_lacks_still_get_a_width():
+    assert panels.text_width("雪だるま") == pytest.approx(4 * panels.FONT_SIZE)
+
+
+@pytest.mark.parametrize(
+    ("size", "longest"), [((100, 128), 320), ((1000, 2000), 720), ((400, 300), 400)]
+)
+def test_small_photos_are_enlarged_and_large_ones_reduced(tmp_path, size, longest):
+    Image.new("RGBA", size).save(tmp_path / "a.png")
+    data = panels.photo(tmp_path / "a.png").split("base64,")[1]
+    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
+        assert max(image.size) == longest
+        assert image.size[0] / image.size[1] == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+@pytest.mark.parametrize("content", [None, b"this is no image"])
+def test_a_bad_image_is_named(tmp_path, content):
+    if content:
+        (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.png cannot be read"):
+        panels.photo(tmp_path / "a.png")

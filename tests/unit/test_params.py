@@ -1,0 +1,107 @@
+"""A wrong key or value in params.yaml is one line that names it and what is allowed."""
+
+import copy
+import dataclasses
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline import params
+
+YAML_READER = YAML(typ="safe", pure=True)
+
+
+@pytest.fixture()
+def raw(root):
+    return YAML_READER.load((root / "params.yaml").read_text(encoding="utf-8"))
+
+
+def changed(raw, place, value):
+    """A copy of ``raw`` in which the dotted ``place`` holds ``value``."""
+    result = copy.deepcopy(raw)
+    *parents, last = place.split(".")
+    block = result
+    for name in parents:
+        block = block[name]
+    block[last] = value
+    return result
+
+
+def test_the_default_is_valid(root):
+    loaded = params.load(root / "params.yaml")
+    assert loaded.classifier["bacl"].start_from == "bce"
+    assert loaded.classifier["bacl"].loss == params.FCBLoss(type="fcbl")
+
+
+def test_every_preset_is_valid(root):
+    presets = list((root / "configs" / "presets").glob("*.yaml"))
+    assert presets
+    for preset in presets:
+        params.load(preset)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("trian", {}, ["trian", "did you mean 'train'"]),
+        ("train.bach_size", 4, ["train.bach_size", "did you mean 'batch_size'"]),
+        ("classifier.bacl.loss.alhpa", 1, ["classifier.bacl.loss.alhpa", "'alpha'"]),
+        ("classifier.bacl.loss.alpha", "high", ["classifier.bacl.loss.alpha", "'high'", "a number"]),
+        ("classifier.bacl.loss.type", "focal", ["'focal'", "cross_entropy, bce, fcbl"]),
+        ("classifier.bacl.loss.prob_thr", 1.5, ["prob_thr", "1.5", "0 to 1"]),
+        ("classifier.bacl.loss", "fcbl", ["classifier.bacl.loss", "a mapping with a type"]),
+        ("classifier.bacl.from", "bec", ["classifier.bacl.from", "'bec'", "softmax, bce"]),
+        ("classifier.bacl.from", "softmax", ["classifier.bacl", "softmax representation"]),
+        ("representation.bce.epochs", 0, ["representation.bce.epochs", "0", "1 to"]),
+        ("representation.bce.epochs", 1.5, ["representation.bce.epochs", "a whole number"]),
+        ("representation.bce.epochs", True, ["representation.bce.epochs", "a whole number"]),
+        ("representation.bce.augmentation.scale_jitter", [2, 1], ["scale_jitter", "[low, high]"]),
+        ("representation.bacl", {"loss": {"type": "bce"}, "epochs": 1}, ["'bacl'", "rename"]),
+        ("report.baseline", "sofmax", ["'sofmax'", "softmax, bce, bacl"]),
+        ("report.methods", ["bce"], ["report.baseline", "not in report.methods"]),
+        ("report.methods", "bce", ["report.methods", "a list"]),
+        ("detector.image_scale", [128], ["detector.image_scale", "[width, height]"]),
+        ("compute.gpus", "all", ["compute.gpus", "'all'", "auto, 0, 1"]),
+        ("compute.gpus", 3, ["compute.gpus", "3"]),
+        ("seed", "one", ["seed", "'one'", "a whole number"]),
+        ("data.exponent", None, ["data.exponent", "None", "a number"]),
+    ],
+)
+def test_a_wrong_value_is_named(raw, place, value, words):
+    with pytest.raises(ValueError, match=".") as caught:
+        params.parse(params.Params, changed(raw, place, value), "")
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_missing_key_is_named(raw):
+    del raw["classifier"]["bacl"]["epochs"]
+    with pytest.raises(ValueError, match=r"classifier\.bacl\.epochs is missing"):
+        params.parse(params.Params, raw, "")
+
+
+def test_a_duplicate_key_and_broken_yaml_are_one_line(tmp_path):
+    for text in ("seed: 0\nseed: 1\n", "seed: [0\n", "\xff"):
+        path = tmp_path / "params.yaml"
+        path.write_text(text, encoding="latin-1")
+        with pytest.raises(ValueError, match=r"params\.yaml is not valid YAML") as caught:
+            params.load(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_names_the_remedy(tmp_path):
+    with pytest.raises(ValueError, match="configs/presets"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_scientific_notation_is_a_number(raw):
+    loaded = params.parse(params.Params, changed(raw, "representation.bce.weight_decay", 5e-5), "")
+    assert loaded.representation["bce"].weight_decay == 5e-5
+
+
+def test_params_are_frozen(root):
+    loaded = params.load(root / "params.yaml")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        loaded.seed = 3

@@ -1,0 +1,70 @@
+"""The numbers behind the plots, and that figures become the same svg each time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.reporting import plots, style
+
+
+def categories(counts, letters):
+    return pd.DataFrame({"image_count": counts, "frequency": list(letters)})
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 2000), st.floats(0, 1)), min_size=1, max_size=200))
+def test_binned_means_stay_within_the_data(pairs):
+    counts, ap = (np.array(column, float) for column in zip(*pairs, strict=True))
+    centres, means = plots.binned_means(counts, ap)
+    assert (np.diff(centres) > 0).all()
+    assert centres[0] >= counts.min() * (1 - 1e-9)
+    assert centres[-1] <= counts.max() * (1 + 1e-9)
+    assert means.min() >= ap.min() - 1e-9
+    assert means.max() <= ap.max() + 1e-9
+
+
+def test_binned_means_of_one_bin_are_the_means():
+    centres, means = plots.binned_means(np.array([1.0, 4.0, 16.0]), np.array([0.1, 0.2, 0.6]))
+    assert centres == pytest.approx([4.0])
+    assert means == pytest.approx([0.3])
+
+
+def test_groups_meet_between_their_counts():
+    edges = plots.group_edges(categories([1, 10, 11, 100, 101, 400], "rrccff"))
+    assert list(edges) == ["r", "c", "f"]
+    assert 10 < edges["r"][1] == edges["c"][0] < 11
+    assert 100 < edges["c"][1] == edges["f"][0] < 101
+
+
+def test_groups_that_overlap_are_not_shaded():
+    assert plots.group_edges(categories([1, 50, 11], "rrc")) == {}
+
+
+def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
+    table = pd.DataFrame(
+        {
+            "method": ["a", "a", "b", "b"],
+            "category_id": [1, 2, 1, 2],
+            "name": ["x", "y"] * 2,
+            "frequency": ["f", "r"] * 2,
+            "image_count": [200, 3] * 2,
+            "AP": [0.5, np.nan, 0.75, 0.1],
+        }
+    )
+    change = plots.deltas(table, "a")
+    assert change.name.tolist() == ["y", "x"]
+    assert change.b.tolist() == pytest.approx([np.nan, 0.25], nan_ok=True)
+
+
+def test_svg_is_the_same_each_time_and_follows_the_colours_of_the_page():
+    table = plots.ap_by_frequency({"$m_1$": {"AP": 0.5, "APr": None, "APc": 0.2, "APf": 0.7}})
+    figures = [plots.draw_ap_by_frequency(table, ["$m_1$"], "$m_1$") for _ in range(2)]
+    svgs = [style.to_svg(figure, "bars") for figure in figures]
+    assert svgs[0] == svgs[1]
+    assert "$m_1$" in svgs[0]
+    assert ">none<" in svgs[0]
+    page = style.for_page(svgs[0], "bars", "a plot")
+    assert style.INK not in page
+    assert page.startswith('<svg role="img" aria-label="a plot"')
