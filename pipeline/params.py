@@ -41,7 +41,7 @@ class SymbolsData:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
-    """One split of a data set on disk: an annotation file inside ``data.source``, an image folder."""
+    """One split on disk: an annotation file inside ``data.source``, and the image folder."""
 
     annotations: str
     images: str
@@ -60,7 +60,7 @@ class FilesData:
 
 @dataclass(frozen=True, kw_only=True)
 class Detector:
-    """``config`` names configs/detectors/<config>.py; ``image_scale`` is (width, height) in pixels."""
+    """``config`` names configs/detectors/<config>.py; ``image_scale`` is [width, height]."""
 
     config: str
     image_scale: list[int] = limited(low=32)
@@ -68,7 +68,7 @@ class Detector:
 
     def __post_init__(self):
         if len(self.image_scale) != 2:
-            raise ValueError(f"detector.image_scale is {self.image_scale}; it takes [width, height]")
+            raise ValueError(f"detector.image_scale is {self.image_scale}, not [width, height]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class _Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Representation(_Schedule):
-    """Stage 1: the whole detector. ``prior`` is the initial score of every class under a sigmoid."""
+    """Stage 1: the whole detector. ``prior`` is every class's initial score under a sigmoid."""
 
     prior: float = limited(0.001, low=1e-6, high=0.5)
 

@@ -41,7 +41,7 @@ def use(name: str, target=Path("params.yaml")) -> str:
 
 
 def copy(name: str, folder: Path) -> None:
-    """A copy of what git knows of this project, as a repository of its own, that uses the preset."""
+    """Copy what git knows of this project to a new repository that uses the preset."""
     if folder.exists():
         raise ValueError(f"{folder} exists already; name a new folder, or remove it")
     listed = git(Path(), "ls-files", "-z", "--cached", "--others", "--exclude-standard")

@@ -1,8 +1,12 @@
 """One thin script per DVC stage: read params, call ``pipeline``, write outputs."""
 
 import argparse
+import ctypes
+import signal
 import sys
 from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1
 
 
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
@@ -19,9 +23,16 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     if takes_name:
         parser.add_argument("name", help="which one: a name from params.yaml")
     arguments = parser.parse_args()
+    die_with_parent()
     try:
         stage(*vars(arguments).values())
     except (ValueError, OSError) as error:
         # from a data-loading worker an error arrives with its traceback; the last line says it
         print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
         sys.exit(1)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel (Linux) to end this process when `dvc` dies: DVC leaves its child running."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

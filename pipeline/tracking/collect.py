@@ -24,7 +24,7 @@ def collect_stages(project):
     records = [collect_prepare(project)]
     for method in project.methods():
         records += [collect_training(project, method)]
-    for method in project.methods():
+    for method in project.params.report.methods:
         records += [collect_predict(project, method), collect_evaluate(project, method)]
     records += [collect_report(project)]
     return [record for record in records if record]

@@ -5,34 +5,52 @@ mirror must not show them under the new configuration, so it reads in dvc.lock w
 from. Outputs that dvc.lock does not know (stages run by hand) count as current.
 """
 
+from pathlib import PurePath
+
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 MISSING = object()
 
 
-def stale_stages(root):
-    """Names of the stages in dvc.lock whose params, or whose inputs, have changed since.
+def stale_stages(root, params, md5_of):
+    """Names of this pipeline's stages whose params, or whose inputs, have changed since.
 
-    ``ValueError`` if dvc.lock cannot be read.
+    ``md5_of(path)`` is the digest of a file, None where there is none. ``ValueError`` if dvc.lock
+    cannot be read.
     """
-    if not (root / "dvc.lock").is_file():
-        return set()
-    stages = (read_yaml(root / "dvc.lock") or {}).get("stages") or {}
     values = read_yaml(root / "params.yaml")
-    stale = {name for name, stage in stages.items() if params_changed(stage, values)}
+    stages = locked_stages(root, params)
     outputs = {
         out["path"]: (name, out.get("md5"))
         for name, stage in stages.items()
         for out in stage.get("outs", [])
     }
-    while more := {
+    stale = {
         name
         for name, stage in stages.items()
-        if name not in stale and input_changed(stage, outputs, stale)
+        if params_changed(stage, values) or inputs_changed(stage, outputs, root, md5_of)
+    }
+    while more := {
+        name for name in stages.keys() - stale if producers(stages[name], outputs) & stale
     }:
         stale |= more
     return stale
+
+
+def locked_stages(root, params):
+    """dvc.lock's entries; what it still holds of methods that are gone does not count."""
+    path = root / "dvc.lock"
+    stages = read_yaml(path) if path.is_file() else None
+    stages = (stages or {}).get("stages") or {}
+    names = {
+        "prepare",
+        "report",
+        *(f"train_representation@{name}" for name in params.representation),
+        *(f"train_classifier@{name}" for name in params.classifier),
+        *(f"{stage}@{name}" for stage in ("predict", "evaluate") for name in params.report.methods),
+    }
+    return {name: stage for name, stage in stages.items() if name in names}
 
 
 def read_yaml(path):
@@ -53,9 +71,30 @@ def look_up(values, dotted):
     return values
 
 
-def input_changed(stage, outputs, stale):
+def inputs_changed(stage, outputs, root, md5_of):
+    """Whether an input that another stage made is not the one that this stage read."""
     for dep in stage.get("deps", []):
-        producer, md5 = outputs.get(dep["path"], (None, None))
-        if producer in stale or (producer and md5 != dep.get("md5")):
-            return True
+        for path, (_, md5) in outputs.items():
+            if path == dep["path"]:
+                changed = md5 != dep.get("md5")
+            elif contains(path, dep["path"]):
+                changed = md5_of(root / dep["path"]) != dep.get("md5")
+            else:
+                continue
+            if changed:
+                return True
     return False
+
+
+def producers(stage, outputs):
+    """Who made the inputs: each may be an output, a file inside one, or a folder of several."""
+    return {
+        name
+        for dep in stage.get("deps", [])
+        for path, (name, _) in outputs.items()
+        if path == dep["path"] or contains(path, dep["path"]) or contains(dep["path"], path)
+    }
+
+
+def contains(folder, path):
+    return PurePath(folder) in PurePath(path).parents

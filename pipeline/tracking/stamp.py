@@ -30,8 +30,8 @@ IMAGE_KEY = b'"neg_category_ids"'  # stands once in every image of an LVIS-forma
 
 
 @dataclass(frozen=True)
-class Split:
-    """What the mirror tells about an annotation file."""
+class FileScan:
+    """What a reading of a file gave; ``images`` is 0 for anything but annotations."""
 
     digest: str
     images: int
@@ -68,25 +68,29 @@ def read_stamp(root):
     return stamp if isinstance(stamp, dict) else {}
 
 
-def write_stamp(root, digest, splits):
-    write_json(root / STAMP, {"digest": digest, "splits": splits})
+def write_stamp(root, digest, scans):
+    write_json(root / STAMP, {"digest": digest, "scans": scans})
 
 
-class SplitScanner:
-    """Reads annotation files, gigabytes with LVIS, once for as long as they stay the same."""
+class FileScanner:
+    """Reads annotation files and weights, gigabytes with LVIS, only once while they stay equal."""
 
     def __init__(self, stamp):
-        self.known = stamp.get("splits", {})
+        self.known = stamp.get("scans", {})
+        self.used = {}
 
-    def scan(self, path: Path) -> Split:
-        """Digest and number of images of an annotation file; ``OSError`` if it is not there."""
+    def scan(self, path: Path) -> FileScan:
+        """Digest and number of images of a file; ``OSError`` if it is not there."""
         key = json.dumps([str(path.resolve()), *file_state(path)])
-        if key not in self.known:
-            self.known[key] = asdict(scan_annotations(path))
-        return Split(**self.known[key])
+        self.used[key] = self.known.get(key) or asdict(scan_file(path))
+        self.known[key] = self.used[key]
+        return FileScan(**self.used[key])
+
+    def md5_of(self, path):
+        return self.scan(path).digest if path.is_file() else None
 
 
-def scan_annotations(path):
+def scan_file(path):
     digest, images, tail = hashlib.md5(usedforsecurity=False), 0, b""
     with open(path, "rb") as file:
         while chunk := file.read(1 << 22):
@@ -94,4 +98,4 @@ def scan_annotations(path):
             text = tail + chunk
             images += text.count(IMAGE_KEY)
             tail = text[-len(IMAGE_KEY) + 1 :]
-    return Split(digest.hexdigest(), images)
+    return FileScan(digest.hexdigest(), images)

@@ -25,9 +25,9 @@ def sync(root, running=(), live=False, force=False):
         return "tracking is off"
     project = server.project_root(root)
     uri = server.resolve_uri(params.tracking.uri, project)
-    if not (live or force) and is_up_to_date(root, uri, params):
-        return "the MLflow mirror is up to date"
     try:
+        if not (live or force) and is_up_to_date(root, uri, params):
+            return "the MLflow mirror is up to date"
         with server.lock(project, wait=not live) as mine:
             if not mine:
                 return "another mirror is running"
@@ -50,7 +50,7 @@ def is_up_to_date(root, uri, params):
 
 def mirror_files(root, params, uri, project, running, live):
     digest = stamp.state_digest(root, uri, params.tracking.experiment)
-    scanner = stamp.SplitScanner(stamp.read_stamp(root))
+    scanner = stamp.FileScanner(stamp.read_stamp(root))
     folder = find_folder(root, params, scanner, running)
     if folder is None:
         return "nothing to mirror yet: `prepare` has not run for this params.yaml"
@@ -62,7 +62,7 @@ def mirror_files(root, params, uri, project, running, live):
     if not write_runs(uri, params, project, folder, parent, children):
         return "the MLflow mirror is incomplete"
     clean = not live and not folder.problems
-    stamp.write_stamp(root, digest if clean else None, scanner.known)
+    stamp.write_stamp(root, digest if clean else None, scanner.used)
     return summary(uri, folder, children)
 
 
@@ -70,7 +70,7 @@ def find_folder(root, params, scanner, running):
     """The folder's state, or None where the data of this params.yaml is not there yet."""
     problems = []
     try:
-        stale = stale_stages(root)
+        stale = stale_stages(root, params, scanner.md5_of)
     except ValueError as error:
         stale = set()
         problems.append(str(error))
@@ -117,7 +117,7 @@ def git_tags(root):
 def summary(uri, folder, children):
     place = server.printable(uri)
     text = f"mirrored 1 pipeline run and {len(children)} stage runs to {place}"
-    stale = ", ".join(sorted(folder.stale - {"track"}))
+    stale = ", ".join(sorted(folder.stale))
     return f"{text}; not of this params.yaml, left out: {stale}" if stale else text
 
 

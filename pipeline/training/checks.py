@@ -12,20 +12,20 @@ def check_start(params: Params, folder: Path) -> None:
     """``ValueError`` where ``folder`` holds no complete model, or one for other categories."""
     for name in ("weights.pth", "config.py"):
         if not (folder / name).is_file():
-            raise ValueError(f"{folder / name} is missing; run `dvc repro {stage_of(params, folder.name)}`")
+            raise ValueError(f"{folder / name} is missing; run `{remedy(params, folder.name)}`")
     trained = list(Config.fromfile(folder / "config.py").metainfo.classes)
     wanted = [category["name"] for category in categories(params)]
     if trained != wanted:
         raise ValueError(
             f"{folder} was trained on {len(trained)} categories, data/{params.data.name} has "
             f"{len(wanted)}{first_difference(trained, wanted)}; "
-            f"run `dvc repro {stage_of(params, folder.name)}`"
+            f"run `{remedy(params, folder.name)}`"
         )
 
 
-def stage_of(params, name):
+def remedy(params, name):
     kind = "representation" if name in params.representation else "classifier"
-    return f"train_{kind}@{name}"
+    return f"dvc repro train_{kind}@{name}"
 
 
 def first_difference(trained, wanted):

@@ -16,13 +16,14 @@ PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy
 
 
 def environment(params: Params, name: str, scalars: list[dict]) -> dict:
-    """Cost is summed over the logged iterations, so a run that was killed and resumed is not dearer."""
+    """Cost is summed over the logged iterations: a run that was resumed is not dearer."""
     seconds = training_seconds(scalars)
+    started = datetime.fromtimestamp(time.time() - seconds, timezone.utc)
     stage = "train_representation" if name in params.representation else "train_classifier"
     return {
         "stage": stage,
         "name": name,
-        "started": datetime.fromtimestamp(time.time() - seconds, timezone.utc).isoformat(timespec="seconds"),
+        "started": started.isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "epochs": params.method(name).epochs,
         "iterations": scalars[-1]["step"],

@@ -1,7 +1,6 @@
 """Hooks that make a run reproducible, resumable and recorded."""
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from pipeline.files import atomic_path
+from pipeline.tracking.background import mirror_in_background
 
 KEPT_CHECKPOINTS = 2
 
@@ -42,7 +42,7 @@ class AtomicCheckpointHook(Hook):
         folder = Path(runner.work_dir)
         name = f"epoch_{runner.epoch + 1}.pth"
         runner.save_checkpoint(str(folder), f".{name}.part")
-        os.replace(folder / f".{name}.part", folder / name)
+        (folder / f".{name}.part").replace(folder / name)
         for old in checkpoint_files(folder)[KEPT_CHECKPOINTS:]:
             old.unlink()
 
@@ -79,6 +79,17 @@ class ScalarsHook(Hook):
         line["images_per_second"] = runner.train_dataloader.batch_sampler.batch_size / tags["time"]
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+class MirrorHook(Hook):
+    """Shows the running training in MLflow, from a process of its own that cannot disturb it."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    @master_only
+    def after_train_epoch(self, runner):
+        mirror_in_background(Path(), {self.name: Path(runner.work_dir, "scalars.jsonl")})
 
 
 def forget_after(path, step):

@@ -21,7 +21,7 @@ from pipeline.training.recipe import ROOT
 
 
 def run_folder(params: Params, name: str, start_weights: Path | None) -> Path:
-    """``.checkpoints/<name>-<hash>`` in the project that started DVC, also for its temporary copies."""
+    """``.checkpoints/<name>-<hash>``, also from DVC's temporary copies of the project."""
     project = Path(os.environ.get("DVC_ROOT", "."))
     return (project / ".checkpoints" / f"{name}-{run_key(params, name, start_weights)}").resolve()
 

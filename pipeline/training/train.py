@@ -13,6 +13,7 @@ from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier, Params
 from pipeline.training.checks import check_start
 from pipeline.training.environment import environment
+from pipeline.training.hooks import MirrorHook
 from pipeline.training.recipe import build_config
 from pipeline.training.run_folder import locked, newest_checkpoint, run_folder
 
@@ -28,6 +29,8 @@ def train(params: Params, name: str) -> None:
     folder = run_folder(params, name, weights)
     with locked(folder):
         runner = build_runner(params, name, folder, weights)
+        if params.tracking.enabled:
+            runner.register_hook(MirrorHook(name), "VERY_LOW")
         runner.train()
         publish(runner, params, name, folder)
 
@@ -53,10 +56,10 @@ def choose_device(gpus):
 
 def publish(runner, params, name, folder):
     """Write the trained model, its config, scalars and environment as one complete folder."""
-    scalars = [json.loads(line) for line in open(folder / "scalars.jsonl", encoding="utf-8")]
+    lines = (folder / "scalars.jsonl").read_text(encoding="utf-8").splitlines()
     state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
     with atomic_folder(Path("models", name)) as out:
         torch.save(state, out / "weights.pth")
         build_config(params, name, "").dump(out / "config.py")
         shutil.copy(folder / "scalars.jsonl", out)
-        write_json(out / "environment.json", environment(params, name, scalars))
+        write_json(out / "environment.json", environment(params, name, [json.loads(line) for line in lines]))

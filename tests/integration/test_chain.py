@@ -3,6 +3,7 @@
 The tests of this file run in order on the same copy; each starts from a finished pipeline.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -142,25 +143,35 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project):
     reference = file_digest(project / "models/bce/weights.pth")
     folder = next((project / ".checkpoints").glob("bce-*"))
     shutil.rmtree(folder)
+    forced = ["repro", "--force", "--single-item", "train_representation@bce"]
     running = subprocess.Popen(
-        [sys.executable, "-m", "stages.train_representation", "bce"],
-        cwd=project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
+        ["dvc", *forced], cwd=project, env=environment(), stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     while not (folder / "epoch_1.pth").is_file():
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(signal.SIGKILL)
     running.wait()
+    wait_until_free(folder / "lock")
     assert not (folder / "epoch_2.pth").is_file()
+    # as after a power loss: the newest checkpoint is there, but not whole
     (folder / "epoch_2.pth").write_bytes((folder / "epoch_1.pth").read_bytes()[:20_000])
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.train_representation", "bce"],
-        cwd=project, env=environment(), capture_output=True, text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "epoch_2.pth is damaged" in done.stdout
-    assert "resuming bce from" in done.stdout
+    output = dvc(project, *forced)
+    assert "epoch_2.pth is damaged" in output
+    assert "resuming bce from" in output
     assert file_digest(project / "models/bce/weights.pth") == reference
+
+
+def wait_until_free(lock, seconds=10):
+    """The training that held the lock has died with dvc, and is not an orphan."""
+    with lock.open("a") as file:
+        for _ in range(seconds * 20):
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(0.05)
+    raise AssertionError(f"{lock} is still held: the training outlived dvc")
 
 
 def run_stage(project, *arguments):

@@ -1,5 +1,6 @@
 """The mirror's records are what the files say, and only of stages that belong to params.yaml."""
 
+import hashlib
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.tracking.records import Project, clean
 
 ROWS = '{"step": 10, "epoch": 1, "loss": 2.5}\n{"step": 20, "epoch": 1, "loss": 2.0}\n'
 ENVIRONMENT = {"stage": "train_classifier", "name": "bacl", "started": "2026-01-02T03:04:05+00:00"}
+# As DVC writes it: inputs are files inside an output (weights), folders of outputs (metrics).
 LOCK = """\
 schema: '2.0'
 stages:
@@ -21,21 +23,32 @@ stages:
       params.yaml:
         seed: 0
     outs:
-    - {path: models/bce, md5: aaa}
+    - {path: models/bce, md5: aaa.dir}
   train_classifier@bacl:
     deps:
-    - {path: models/bce, md5: DEP}
+    - {path: models/bce/weights.pth, md5: DEP}
     params:
       params.yaml:
         classifier.bacl.loss.alpha: ALPHA
     outs:
-    - {path: models/bacl, md5: bbb}
+    - {path: models/bacl, md5: bbb.dir}
   evaluate@bacl:
     deps:
-    - {path: models/bacl, md5: bbb}
+    - {path: models/bacl, md5: bbb.dir}
     outs:
     - {path: reports/metrics/bacl.json, md5: ccc}
+  evaluate@gone:
+    params:
+      params.yaml:
+        classifier.gone: {epochs: 1}
+    outs:
+    - {path: reports/metrics/gone.json, md5: ddd}
+  report:
+    deps:
+    - {path: reports/metrics, md5: eee.dir}
 """
+WEIGHTS_MD5 = hashlib.md5(b"weights").hexdigest()
+DOWNSTREAM = {"train_classifier@bacl", "evaluate@bacl", "report"}
 
 
 @pytest.fixture
@@ -54,7 +67,7 @@ def write(path, text):
 
 def project(folder, **more):
     params = params_file.load(folder / "params.yaml")
-    return Project(folder, params, {"train": stamp.Split("d1", 4)}, **more)
+    return Project(folder, params, {"train": stamp.FileScan("d1", 4)}, **more)
 
 
 def by_stage(project):
@@ -117,15 +130,18 @@ def test_files_of_a_method_that_params_has_not_are_left_out(folder):
 @pytest.mark.parametrize(
     ("alpha", "dep", "stale"),
     [
-        ("0.85", "aaa", set()),
-        ("0.5", "aaa", {"train_classifier@bacl", "evaluate@bacl"}),
-        ("0.85", "old", {"train_classifier@bacl", "evaluate@bacl"}),
+        ("0.85", WEIGHTS_MD5, set()),
+        ("0.5", WEIGHTS_MD5, DOWNSTREAM),
+        ("0.85", "of-the-old-representation", DOWNSTREAM),
     ],
 )
 def test_outputs_of_other_params_or_inputs_are_stale(folder, alpha, dep, stale):
+    write(folder / "models/bce/weights.pth", "weights")
     write(folder / "dvc.lock", LOCK.replace("ALPHA", alpha).replace("DEP", dep))
-    assert stale_stages(folder) == stale
-    records = by_stage(project(folder, stale=stale_stages(folder)))
+    params = params_file.load(folder / "params.yaml")
+    found = stale_stages(folder, params, stamp.FileScanner({}).md5_of)
+    assert found == stale
+    records = by_stage(project(folder, stale=found))
     assert ("train_classifier@bacl" in records) == (not stale)
 
 
@@ -164,7 +180,7 @@ def test_images_are_counted_across_the_borders_of_reading(tmp_path):
     images = [{"id": i, "neg_category_ids": [1]} for i in range(200_000)]
     path.write_text(json.dumps({"images": images}))
     assert path.stat().st_size > 1 << 22
-    assert stamp.scan_annotations(path).images == 200_000
+    assert stamp.scan_file(path).images == 200_000
 
 
 def test_the_mirrors_own_entry_in_dvc_lock_is_no_change(folder):

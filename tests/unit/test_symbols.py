@@ -33,7 +33,8 @@ def split(made, request):
 
 def test_train_has_rare_common_and_frequent_categories_by_lvis_rule(made):
     train = read_json(made / "train.json")
-    images = Counter(c for c, _ in {(a["category_id"], a["image_id"]) for a in train["annotations"]})
+    pairs = {(a["category_id"], a["image_id"]) for a in train["annotations"]}
+    images = Counter(category for category, _ in pairs)
     instances = Counter(a["category_id"] for a in train["annotations"])
     for category in train["categories"]:
         count = images[category["id"]]
