@@ -32,13 +32,15 @@ def feature_batches():
     steps = []
     for step in range(3):
         sizes = [16, 0 if step == 1 else 33]
-        steps.append([
-            (
-                torch.randn(size, FEATURES, generator=generator) + 5,
-                torch.randint(0, CLASSES, (size,), generator=generator),
-            )
-            for size in sizes
-        ])
+        steps.append(
+            [
+                (
+                    torch.randn(size, FEATURES, generator=generator) + 5,
+                    torch.randint(0, CLASSES, (size,), generator=generator),
+                )
+                for size in sizes
+            ]
+        )
     return steps
 
 

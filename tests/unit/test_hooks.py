@@ -77,11 +77,13 @@ def test_without_the_hook_everything_trains(config, tmp_path):
 
 
 def test_freeze_goes_by_whole_names():
-    model = torch.nn.ModuleDict({
-        "rpn_head": torch.nn.Linear(1, 1),
-        "neck_rpn": torch.nn.Linear(1, 1),
-        "bbox_head": torch.nn.ModuleDict({"fc_cls": torch.nn.Linear(1, 1)}),
-    })
+    model = torch.nn.ModuleDict(
+        {
+            "rpn_head": torch.nn.Linear(1, 1),
+            "neck_rpn": torch.nn.Linear(1, 1),
+            "bbox_head": torch.nn.ModuleDict({"fc_cls": torch.nn.Linear(1, 1)}),
+        }
+    )
     freeze_representation(model)
     free = {name for name, p in model.named_parameters() if p.requires_grad}
     trained = ("rpn_head", "bbox_head.fc_cls")
