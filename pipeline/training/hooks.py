@@ -56,7 +56,7 @@ def checkpoint_files(folder) -> list[Path]:
 
 @HOOKS.register_module()
 class ScalarsHook(Hook):
-    """Appends one JSON line of smoothed scalars an interval to scalars.jsonl."""
+    """Prints the smoothed scalars and the ETA every interval, and appends them to scalars.jsonl."""
 
     priority = "LOW"
 
@@ -73,7 +73,8 @@ class ScalarsHook(Hook):
         last = batch_idx + 1 == len(runner.train_dataloader)
         if not (last or self.every_n_inner_iters(batch_idx, self.interval)):
             return
-        tags, _ = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+        tags, text = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
+        print(text, flush=True)
         line = {"step": runner.iter + 1, "epoch": runner.epoch + 1}
         line |= {key: float(value) for key, value in tags.items()}
         line["images_per_second"] = runner.train_dataloader.batch_sampler.batch_size / tags["time"]

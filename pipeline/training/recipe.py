@@ -134,7 +134,7 @@ def schedulers(params, block):
 def hooks(params, block):
     default = dict(
         timer=dict(type="IterTimerHook"),
-        logger=dict(type="LoggerHook", interval=LOG_INTERVAL),
+        logger=None,  # ScalarsHook prints and records
         param_scheduler=dict(type="ParamSchedulerHook"),
         checkpoint=dict(type="AtomicCheckpointHook"),
         sampler_seed=dict(type="DistSamplerSeedHook"),
@@ -160,7 +160,7 @@ def runtime(params, work_dir):
         env_cfg=dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method="fork")),
         log_processor=dict(type="LogProcessor", window_size=LOG_INTERVAL, by_epoch=True),
         visualizer=dict(type="Visualizer", vis_backends=None),
-        log_level="INFO",
+        log_level="WARNING",  # mmengine prints hundreds of lines about weights and settings
         resume=False,
         load_from=None,
     )

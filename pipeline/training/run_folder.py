@@ -39,17 +39,33 @@ def run_key(params, name, start_weights):
 
 
 def defining_files(params, block, start_weights):
-    """Data, code of the method and initial weights; the same that dvc.yaml lists as deps."""
+    """Data, initial weights and the code of the method."""
+    files = [Path("data", params.data.name, "train.json")]
+    if start_weights:
+        files.append(start_weights)
+    if params.detector.weights and Path(params.detector.weights).is_file():
+        files.append(Path(params.detector.weights))
+    return files + [ROOT / path for path in defining_code(params, block)]
+
+
+def defining_code(params, block):
+    """The code that a trained model depends on; dvc.yaml names the same files (tested)."""
     files = [
-        Path("data", params.data.name, "train.json"),
-        ROOT / "configs" / "detectors" / f"{params.detector.config}.py",
-        ROOT / "pipeline" / "detection" / "losses" / f"{block.loss.type}.py",
-        ROOT / "pipeline" / "training" / "recipe.py",
-        ROOT / "pipeline" / "training" / "augmentation.py",
+        f"configs/detectors/{params.detector.config}.py",
+        f"pipeline/detection/losses/{block.loss.type}.py",
+        "pipeline/detection/bbox_head.py",
+        "pipeline/detection/dataset.py",
+        "pipeline/detection/scoring.py",
+        "pipeline/training/augmentation.py",
+        "pipeline/training/recipe.py",
     ]
     if isinstance(block, Classifier):
-        files.append(ROOT / "pipeline" / "detection" / "hallucination.py")
-    return [*files, start_weights] if start_weights else files
+        files += [
+            "pipeline/detection/hallucination.py",
+            "pipeline/detection/hooks.py",
+            "pipeline/detection/roi_head.py",
+        ]
+    return files
 
 
 @contextlib.contextmanager

@@ -62,4 +62,5 @@ def publish(runner, params, name, folder):
         torch.save(state, out / "weights.pth")
         build_config(params, name, "").dump(out / "config.py")
         shutil.copy(folder / "scalars.jsonl", out)
-        write_json(out / "environment.json", environment(params, name, [json.loads(line) for line in lines]))
+        scalars = [json.loads(line) for line in lines]
+        write_json(out / "environment.json", environment(params, name, scalars))

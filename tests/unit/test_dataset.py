@@ -100,5 +100,6 @@ def test_labels_follow_ascending_category_ids(folder):
     document = read_json(folder / "train.json")
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
-        wanted = [a["category_id"] for a in document["annotations"] if a["image_id"] == info["img_id"]]
-        assert [i["bbox_label"] + 1 for i in info["instances"]] == wanted
+        of_image = [a for a in document["annotations"] if a["image_id"] == info["img_id"]]
+        found = [instance["bbox_label"] + 1 for instance in info["instances"]]
+        assert found == [annotation["category_id"] for annotation in of_image]

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from pipeline import params
 from pipeline.training import run_folder
@@ -50,6 +51,24 @@ def test_a_classifier_depends_on_the_weights_it_starts_from(settings, tmp_path):
     before = key(settings, "bacl", weights)
     weights.write_bytes(b"two")
     assert key(settings, "bacl", weights) != before
+
+
+def test_dvc_yaml_names_the_same_code(settings, root):
+    """A stage must rerun, and start afresh, for the same edits."""
+    stages = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text())["stages"]
+    for stage, blocks in (
+        ("train_representation", settings.representation),
+        ("train_classifier", settings.classifier),
+    ):
+        for block in blocks.values():
+            deps = [
+                dep.replace("${detector.config}", settings.detector.config)
+                .replace("${item.loss.type}", block.loss.type)
+                for dep in stages[stage]["do"]["deps"]
+            ]
+            code = [dep for dep in deps if dep.endswith(".py")]
+            assert sorted(code) == sorted(run_folder.defining_code(settings, block))
+            assert all((root / path).is_file() for path in code)
 
 
 def test_the_folder_lies_in_the_project_also_from_a_temporary_copy(settings, tmp_path, monkeypatch):
