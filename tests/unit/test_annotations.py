@@ -25,7 +25,7 @@ COCO = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def write(tmp_path):
     """Writes COCO with changes, returns the path."""
 
@@ -68,9 +68,8 @@ def test_counts_and_frequencies_are_those_of_the_training_images(write):
     assert seven["frequency"] == ninety["frequency"] == "r"
 
 
-@pytest.mark.parametrize(("count", "letter"), [(1, "r"), (10, "r"), (11, "c"), (100, "c"), (101, "f")])
-def test_lvis_frequency_rule(count, letter):
-    assert frequency(count) == letter
+def test_lvis_frequency_rule():
+    assert "".join(map(frequency, (1, 10, 11, 100, 101))) == "rrccf"
 
 
 def test_a_frequency_that_all_categories_carry_is_kept(write):
@@ -148,7 +147,8 @@ def test_prepare_makes_files_that_evaluate(write, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     prepare_files(data, out)
-    assert [row["name"] for row in read_categories(out / "categories.csv")] == ["tasse à café", "猫"]
+    names = [row["name"] for row in read_categories(out / "categories.csv")]
+    assert names == ["tasse à café", "猫"]
     truth = [
         {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 1}
         for a in json.loads((out / "val.json").read_text())["annotations"]

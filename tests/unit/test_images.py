@@ -6,7 +6,7 @@ from PIL import Image
 from pipeline.data.images import resolve_file_names, verify_images
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path):
     for name in ("000000000001.jpg", "train2017/000000000002.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
