@@ -86,6 +86,8 @@ def run(truth, predictions, rows, judged):
     annotated = engine_truth(truth)
     detected = engine_detections(annotated, truth, chosen).cap_detections_per_image(None)
     evaluation = LVISeval(annotated, detected, "bbox" if truth.segmentation is None else "segm")
+    # hotcoco 1.3 also cuts each image and category at max_dets; the rows are chosen already
+    evaluation.params.max_dets = [max(1, len(chosen))]
     evaluation.evaluate()
     evaluation.accumulate()
     result = evaluation.eval
