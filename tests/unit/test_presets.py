@@ -1,0 +1,33 @@
+"""Presets: the default is one of them, and using one says what changes."""
+
+import pytest
+
+from pipeline import presets
+
+
+def test_the_default_params_are_the_preset_symbols(root):
+    default = (root / "params.yaml").read_text(encoding="utf-8")
+    assert default == (root / "configs/presets/symbols.yaml").read_text(encoding="utf-8")
+
+
+def test_using_a_preset_replaces_params_and_shows_the_difference(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    target = tmp_path / "params.yaml"
+    target.write_text((root / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    diff = presets.use("smoke", target)
+    assert {"-  train_images: 1000", "+  train_images: 120"} <= set(diff.splitlines())
+    assert target.read_text() == (root / "configs/presets/smoke.yaml").read_text()
+    assert presets.use("smoke", target) == ""
+
+
+def test_an_unknown_preset_is_named_with_what_there_is(root, monkeypatch):
+    monkeypatch.chdir(root)
+    with pytest.raises(ValueError, match="unknown preset 'smok'; configs/presets has"):
+        presets.use("smok")
+
+
+def test_a_copy_never_overwrites(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    with pytest.raises(ValueError, match="exists already"):
+        presets.copy("smoke", tmp_path)
+    assert list(tmp_path.iterdir()) == []
