@@ -12,9 +12,9 @@ from stages import run_stage
 def predict(name: str) -> None:
     settings = params.load()
     settings.method(name)
-    from pipeline.training.predict import predict
+    from pipeline.training.predict import predict as run
 
-    predict(settings, name)
+    run(settings, name)
 
 
 if __name__ == "__main__":

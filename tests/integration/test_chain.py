@@ -42,7 +42,8 @@ def project(root, tmp_path_factory):
 def environment():
     """Of a shell in which `dvc`, `python` and the shell's tools are this environment's."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
+    return {**os.environ, **dict.fromkeys(who, "tests"), "PATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def dvc(folder, *arguments, ok=True):
