@@ -23,6 +23,12 @@ def check_start(params: Params, folder: Path) -> None:
         )
 
 
+def check_backbone(weights: str | None) -> None:
+    """``ValueError`` where ``detector.weights`` is a path (and not a URL) to no file."""
+    if weights and "://" not in weights and not Path(weights).is_file():
+        raise ValueError(f"detector.weights is {weights!r}, which is no file; null starts afresh")
+
+
 def remedy(params, name):
     kind = "representation" if name in params.representation else "classifier"
     return f"dvc repro train_{kind}@{name}"
