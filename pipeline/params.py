@@ -79,7 +79,7 @@ class Train:
     learning_rate: float = limited(low=0)
     momentum: float = limited(0.9, low=0, high=1)
     warmup_iters: int = limited(500, low=0)
-    clip_gradient: float | None = limited(None, low=0)
+    clip_gradient: float | None = limited(None, low=1e-6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +209,9 @@ class Params:
 
     def __post_init__(self):
         check_methods(self)
+        for section in ("representation", "classifier"):
+            for name, block in getattr(self, section).items():
+                check_has_effect(f"{section}.{name}", block)
 
     def method(self, name):
         """The representation or classifier block of this name; ``ValueError`` if there is none."""
@@ -246,6 +249,23 @@ def check_methods(params):
         params.method(name)
     if params.report.baseline not in params.report.methods:
         raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
+
+
+def check_has_effect(key, block):
+    """A setting that would be ignored is refused."""
+    late = [milestone for milestone in block.milestones if milestone >= block.epochs]
+    if late:
+        raise ValueError(
+            f"{key}.milestones has {late[0]}, which {block.epochs} epochs never reach; "
+            f"allowed: 1 to {block.epochs - 1}"
+        )
+    hallucinates = isinstance(block, Classifier) and block.hallucination.enabled
+    if hallucinates and block.loss.type != "fcbl":
+        raise ValueError(
+            f"{key}.hallucination draws classes by the confusion that only fcbl keeps; loss.type "
+            f"is {block.loss.type}; set hallucination.enabled to false, or use fcbl with "
+            "margin: false, weight: false, which is plain BCE"
+        )
 
 
 def load(path="params.yaml") -> Params:

@@ -30,7 +30,7 @@ def test_the_key_follows_what_defines_the_run(settings, tmp_path):
     block = settings.representation["bce"]
     assert key(replace(settings, seed=1)) != before
     assert key(replace(settings, train=replace(settings.train, learning_rate=1.0))) != before
-    other = {**settings.representation, "bce": replace(block, epochs=1)}
+    other = {**settings.representation, "bce": replace(block, epochs=99)}
     assert key(replace(settings, representation=other)) != before
     (tmp_path / "data/symbols/train.json").write_text("{ }")
     assert key(settings) != before
@@ -38,7 +38,7 @@ def test_the_key_follows_what_defines_the_run(settings, tmp_path):
 
 def test_the_key_ignores_what_does_not(settings):
     before = key(settings)
-    softmax = replace(settings.representation["softmax"], epochs=1)
+    softmax = replace(settings.representation["softmax"], epochs=99)
     other = {**settings.representation, "softmax": softmax}
     assert key(replace(settings, representation=other)) == before
     assert key(replace(settings, compute=params.Compute(workers=0))) == before
