@@ -149,9 +149,12 @@ class _Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Representation(_Schedule):
-    """Stage 1: the whole detector. ``prior`` is every class's initial score under a sigmoid."""
+    """Stage 1: the whole detector.
 
-    prior: float = limited(0.001, low=1e-6, high=0.5)
+    ``prior`` is every class's initial score under a sigmoid; left out, the official 0.001.
+    """
+
+    prior: float | None = limited(None, low=1e-6, high=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +262,8 @@ def check_has_effect(key, block):
             f"{key}.milestones has {late[0]}, which {block.epochs} epochs never reach; "
             f"allowed: 1 to {block.epochs - 1}"
         )
+    if getattr(block, "prior", None) and block.loss.type == "cross_entropy":
+        raise ValueError(f"{key}.prior has no effect on cross_entropy; remove it")
     hallucinates = isinstance(block, Classifier) and block.hallucination.enabled
     if hallucinates and block.loss.type != "fcbl":
         raise ValueError(

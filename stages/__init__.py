@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     if takes_name:
         parser.add_argument("name", help="which one: a name from params.yaml")
     arguments = parser.parse_args()
-    die_with_parent()
+    die_with_dvc()
     try:
         stage(*vars(arguments).values())
     except (ValueError, OSError) as error:
@@ -32,7 +33,10 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
         sys.exit(1)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel (Linux) to end this process when `dvc` dies: DVC leaves its child running."""
-    if sys.platform == "linux":
+def die_with_dvc() -> None:
+    """Ask the kernel (Linux) to end this stage when the `dvc` that runs it dies.
+
+    DVC itself would leave it running. A stage started by hand outlives its terminal as usual.
+    """
+    if sys.platform == "linux" and "DVC_STAGE" in os.environ:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -16,6 +16,7 @@ from pipeline.training import augmentation
 ROOT = Path(__file__).resolve().parents[2]
 # Logged every so many iterations; the same lines go to scalars.jsonl and to MLflow.
 LOG_INTERVAL = 10
+OFFICIAL_PRIOR = 0.001
 
 
 def build_config(params: Params, name: str, work_dir) -> Config:
@@ -48,12 +49,11 @@ def categories(params):
 def build_model(params, block, model):
     """The detector with the method's head, loss and hallucination filled in."""
     roi_head, count = model["roi_head"], len(categories(params))
-    prior = getattr(block, "prior", None) if block.loss.type != "cross_entropy" else None
     roi_head["type"] = "StandardRoIHead"
     roi_head["bbox_head"].update(
         type="LongTailBBoxHead",
         num_classes=count,
-        prior=prior,
+        prior=initial_score(block),
         loss_cls=dict(num_classes=count, **asdict(block.loss)),
     )
     if isinstance(block, Classifier) and block.hallucination.enabled:
@@ -62,6 +62,13 @@ def build_model(params, block, model):
         roi_head.update(type="HallucinationRoIHead", hallucination=module)
     model["test_cfg"]["rcnn"] = test_settings(params)
     return model
+
+
+def initial_score(block):
+    """Of a sigmoid classifier; None leaves softmax's bias at mmdet's zero."""
+    if block.loss.type == "cross_entropy":
+        return None
+    return getattr(block, "prior", None) or OFFICIAL_PRIOR
 
 
 def test_settings(params: Params) -> dict:

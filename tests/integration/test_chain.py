@@ -140,14 +140,15 @@ def test_a_new_block_is_a_new_method(project):
     assert not any("hallucination" in key for key in state)
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project):
+@pytest.mark.parametrize("shell", ["/bin/bash", "/bin/sh"])  # sh stays the parent of what it runs
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project, shell):
     reference = file_digest(project / "models/bce/weights.pth")
     folder = next((project / ".checkpoints").glob("bce-*"))
     shutil.rmtree(folder)
     forced = ["repro", "--force", "--single-item", "train_representation@bce"]
     running = subprocess.Popen(
-        ["dvc", *forced], cwd=project, env=environment(), stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        ["dvc", *forced], cwd=project, env={**environment(), "SHELL": shell},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while not (folder / "epoch_1.pth").is_file():
         assert running.poll() is None

@@ -55,6 +55,7 @@ def test_every_preset_is_valid(root):
         ("representation.bce.epochs", 0, ["representation.bce.epochs", "0", "1 to"]),
         ("representation.bce.milestones", [99], ["representation.bce.milestones", "99", "1 to"]),
         ("classifier.bacl.loss", {"type": "bce"}, ["classifier.bacl.hallucination", "only fcbl"]),
+        ("representation.softmax.prior", 0.01, ["representation.softmax.prior", "remove it"]),
         ("train.clip_gradient", 0, ["train.clip_gradient"]),
         ("representation.bce.epochs", 1.5, ["representation.bce.epochs", "a whole number"]),
         ("representation.bce.epochs", True, ["representation.bce.epochs", "a whole number"]),
