@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier, Params
-from pipeline.training.checks import check_backbone, check_start
+from pipeline.training.checks import check_backbone, check_file, check_start
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.recipe import build_config
@@ -21,7 +21,7 @@ from pipeline.training.run_folder import locked, newest_checkpoint, run_folder
 def train(params: Params, name: str) -> None:
     """Train the representation or classifier ``name``, going on from its last checkpoint."""
     block = params.method(name)
-    check_backbone(params.detector.weights)
+    check_file(params.detector.weights)
     weights = None
     if isinstance(block, Classifier):
         check_start(params, Path("models", block.start_from))
@@ -44,6 +44,10 @@ def build_runner(params, name, folder, weights):
         config.load_from, config.resume = str(checkpoint), True
     elif weights:
         config.load_from = str(weights)
+    elif params.detector.weights:
+        backbone = dict(type="Pretrained", checkpoint=params.detector.weights)
+        config.model.backbone.init_cfg = backbone
+        check_backbone(params.detector.weights, config.model.backbone)
     return Runner.from_cfg(config)
 
 
