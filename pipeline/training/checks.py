@@ -1,4 +1,4 @@
-"""What must hold before a classifier may start from a representation, or a model may predict."""
+"""What must hold before a training starts, or a model predicts."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -26,7 +26,7 @@ def check_start(params: Params, folder: Path) -> None:
         )
 
 
-def check_file(weights: str | None) -> None:
+def check_weights_file(weights: str | None) -> None:
     """``ValueError`` where ``detector.weights`` is a path (and not a URL) to no file."""
     if weights and "://" not in weights and not Path(weights).is_file():
         raise ValueError(f"detector.weights is {weights!r}, which is no file; null starts afresh")
@@ -39,9 +39,9 @@ def check_backbone(weights: str, config: dict) -> None:
     """
     try:
         state = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ImportError, UnpicklingError) as error:
         raise ValueError(f"detector.weights {weights} cannot be read: {one_line(error)}") from None
-    state = state.get("state_dict", state)
+    state = state.get("state_dict", state) if isinstance(state, dict) else {}
     own = MODELS.build({**config, "init_cfg": None}).state_dict()
     fitting = [k for k, value in own.items() if k in state and state[k].shape == value.shape]
     print(f"backbone: {len(fitting)} of {len(own)} arrays from {weights}", flush=True)

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier, Params
-from pipeline.training.checks import check_backbone, check_file, check_start
+from pipeline.training.checks import check_backbone, check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.recipe import build_config
@@ -21,7 +21,7 @@ from pipeline.training.run_folder import locked, newest_checkpoint, run_folder
 def train(params: Params, name: str) -> None:
     """Train the representation or classifier ``name``, going on from its last checkpoint."""
     block = params.method(name)
-    check_file(params.detector.weights)
+    check_weights_file(params.detector.weights)
     weights = None
     if isinstance(block, Classifier):
         check_start(params, Path("models", block.start_from))

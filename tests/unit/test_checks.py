@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 
 from pipeline import params
 from pipeline.data import symbols
-from pipeline.training.checks import check_backbone, check_file
+from pipeline.training.checks import check_backbone, check_weights_file
 from pipeline.training.train import build_runner
 
 RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
@@ -17,14 +17,18 @@ RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
 def test_backbone_weights_are_a_file_or_a_url(tmp_path):
     (tmp_path / "backbone.pth").touch()
     for sound in (None, str(tmp_path / "backbone.pth"), "torchvision://resnet50"):
-        check_file(sound)
+        check_weights_file(sound)
     with pytest.raises(ValueError, match=r"detector\.weights is 'missing\.pth', which is no file"):
-        check_file("missing.pth")
+        check_weights_file("missing.pth")
 
 
-def test_a_file_that_fits_nothing_is_refused(tmp_path):
-    torch.save({"layer.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"no array that fits .* 'layer\.weight'"):
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [({"layer.weight": torch.zeros(3)}, r"'layer\.weight'"), (torch.zeros(3), "None")],
+)
+def test_a_file_that_fits_nothing_is_refused(tmp_path, content, named):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=f"no array that fits .* {named}"):
         check_backbone(str(tmp_path / "other.pth"), RESNET)
 
 
