@@ -73,28 +73,51 @@ class Detector:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The optimizer (SGD), shared by both training stages; ``batch_size`` is the total."""
+    """The optimizer, shared by both training stages.
+
+    ``batch_size`` is the total over GPUs and accumulation steps. ``learning_rate`` belongs to
+    ``base_batch_size`` (left out: to ``batch_size``) and is scaled linearly from there.
+    """
 
     batch_size: int = limited(low=1)
+    base_batch_size: int | None = limited(None, low=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = limited(low=0)
-    momentum: float = limited(0.9, low=0, high=1)
+    momentum: float | None = limited(None, low=0, high=1)
     warmup_iters: int = limited(500, low=0)
     clip_gradient: float | None = limited(None, low=1e-6)
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+    def __post_init__(self):
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(f"train.momentum has no effect on {self.optimizer}; remove it")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """What a training image goes through.
 
-    ``scale_jitter`` resizes by a random factor of [low, high] and crops back to the image scale;
-    ``copy_paste`` is the largest number of objects pasted from a second image (0: none).
+    ``short_edges`` draws the length of the shorter side; ``scale_jitter`` resizes by a random
+    factor of [low, high] and crops back to ``canvas`` ([width, height]; left out, the detector's
+    image scale); ``copy_paste`` is the largest number of objects pasted from a second image (0:
+    none), which is brought to the same canvas.
     """
 
+    short_edges: list[int] = limited((), low=32)
     scale_jitter: list[float] = limited((1.0, 1.0), low=0.05, high=20)
+    canvas: list[int] | None = limited(None, low=32)
     flip: float = limited(0.5, low=0, high=1)
     copy_paste: int = limited(0, low=0)
 
     def __post_init__(self):
+        jitters = tuple(self.scale_jitter) != (1, 1)
+        if self.short_edges and (jitters or self.copy_paste or self.canvas):
+            raise ValueError(
+                "augmentation.short_edges goes with neither scale_jitter, canvas nor copy_paste, "
+                "which need images of one size; remove one"
+            )
+        if self.canvas and len(self.canvas) != 2:
+            raise ValueError(f"augmentation.canvas is {self.canvas}, not [width, height]")
         if len(self.scale_jitter) != 2 or self.scale_jitter[0] > self.scale_jitter[1]:
             raise ValueError(
                 f"augmentation.scale_jitter is {list(self.scale_jitter)}; it takes [low, high]"
@@ -139,11 +162,14 @@ class Hallucination:
 
 @dataclass(frozen=True, kw_only=True)
 class _Schedule:
+    """``proposals`` an image from the RPN in training; left out, the detector config's."""
+
     loss: Any
     epochs: int = limited(low=1)
     milestones: list[int] = limited((), low=1)
     learning_rate_factor: float = limited(1.0, low=0)
     weight_decay: float = limited(1e-4, low=0)
+    proposals: int | None = limited(None, low=1)
     augmentation: Augmentation = Augmentation()
 
 
@@ -183,9 +209,12 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
+    """``images_per_gpu``: more than these are divided over accumulation steps (left out: none)."""
+
     backend: Literal["local"] = "local"
     gpus: Literal["auto", 0, 1] = "auto"
     workers: int = limited(1, low=0)
+    images_per_gpu: int | None = limited(None, low=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Make the data set: generate `symbols`, or verify and complete one on disk.
 
 reads   params.yaml (data), and the annotation files and images that it names
-writes  data/<name>/: train.json, val.json (LVIS format), categories.csv, images.csv
+writes  data/<name>/: train.json, val.json (LVIS format), index/, categories.csv, images.csv
 """
 
 from pathlib import Path

@@ -17,7 +17,7 @@ import torch
 from pipeline.files import file_digest
 from pipeline.params import Classifier, Params
 from pipeline.training.hooks import checkpoint_files
-from pipeline.training.recipe import ROOT
+from pipeline.training.recipe import ROOT, index_folder
 
 
 def run_folder(params: Params, name: str, start_weights: Path | None) -> Path:
@@ -40,7 +40,7 @@ def run_key(params, name, start_weights):
 
 def defining_files(params, block, start_weights):
     """Data, initial weights and the code of the method."""
-    files = [Path("data", params.data.name, "train.json")]
+    files = [Path(index_folder(params, "train"), "digest.txt")]
     if start_weights:
         files.append(start_weights)
     if params.detector.weights and Path(params.detector.weights).is_file():
@@ -52,11 +52,16 @@ def defining_code(params, block):
     """The code that a trained model depends on; dvc.yaml names the same files (tested)."""
     files = [
         f"configs/detectors/{params.detector.config}.py",
+        "configs/detectors/faster_rcnn_r50_fpn.py",  # the base of the other large ones
         f"pipeline/detection/losses/{block.loss.type}.py",
         "pipeline/detection/bbox_head.py",
         "pipeline/detection/dataset.py",
+        "pipeline/detection/precision.py",
         "pipeline/detection/scoring.py",
+        "pipeline/detection/step_statistics.py",
         "pipeline/training/augmentation.py",
+        "pipeline/training/batches.py",
+        "pipeline/training/loop.py",
         "pipeline/training/recipe.py",
     ]
     if isinstance(block, Classifier):
