@@ -9,13 +9,13 @@ import torch
 from mmengine.runner import Runner
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
-from pipeline.files import atomic_folder, write_json
+from pipeline.files import atomic_folder, locked, write_json
 from pipeline.params import Classifier, Params
 from pipeline.training.checks import check_backbone, check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.recipe import build_config
-from pipeline.training.run_folder import locked, newest_checkpoint, run_folder
+from pipeline.training.run_folder import newest_checkpoint, run_folder
 
 
 def train(params: Params, name: str) -> None:
