@@ -5,6 +5,7 @@ give it) and its limits. A wrong key or value is a ``ValueError`` that names the
 and what is allowed, raised before any work starts.
 """
 
+import os
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 SYMBOLS_SOURCE = "pipeline/data/symbols.py"
+LVIS_SOURCE = "pipeline/data/lvis.py"
+LVIS_FILES = ("train_annotations", "val_annotations", "train_images", "val_images")
 BOTTOMLESS = float("-inf")
 ENDLESS = float("inf")
 
@@ -38,6 +41,10 @@ class SymbolsData:
     val_images: int = limited(300, low=1)
     image_size: int = limited(128, low=32, high=2048)
 
+    def images(self, split: str) -> Path:
+        """The folder that the file names of ``split`` ("train" or "val") start from."""
+        return Path("data", self.name, "images", split)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
@@ -56,6 +63,50 @@ class FilesData:
     train: SplitFiles
     val: SplitFiles
     verify: Literal["header", "decode"] = "header"
+
+    def images(self, split: str) -> Path:
+        return Path(getattr(self, split).images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LvisData:
+    """LVIS, found under ``root`` or downloaded to it: see pipeline/data/lvis.py.
+
+    ``root`` has, or gets, train2017/, val2017/ and annotations/. ``urls`` replaces single
+    addresses, by their key of ``LVIS_FILES``; ``connections`` is per file.
+    """
+
+    name: str
+    source: str
+    version: Literal["v0.5", "v1"]
+    root: str
+    verify: Literal["header", "decode"] = "header"
+    download: bool = True
+    urls: dict[str, str] = field(default_factory=dict)
+    connections: int = limited(4, low=1, high=32)
+
+    def __post_init__(self):
+        for key, url in self.urls.items():
+            if key not in LVIS_FILES:
+                raise ValueError(f"unknown key data.urls.{key}; allowed: {', '.join(LVIS_FILES)}")
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"data.urls.{key} is {url!r}; it takes an http(s) address")
+        made = Path("data", self.name).resolve()
+        if made in (root := self.images("train").resolve(), *root.parents):
+            raise ValueError(
+                f"data.root is {self.root!r}, but DVC empties data/{self.name} before it runs "
+                "`prepare`; move the images to a folder outside of it"
+            )
+
+    def images(self, split: str) -> Path:
+        return in_project(self.root)
+
+
+def in_project(path: str) -> Path:
+    """``path`` with ~ expanded; a relative one starts from the project, also in DVC's copies."""
+    project = Path(os.environ.get("DVC_ROOT", "."))
+    here = project.resolve() == Path.cwd()
+    return Path(path).expanduser() if here else project / Path(path).expanduser()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +279,7 @@ class Tracking:
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
-    data: SymbolsData | FilesData
+    data: SymbolsData | FilesData | LvisData
     detector: Detector
     train: Train
     representation: dict[str, Representation]
@@ -317,7 +368,8 @@ def load(path="params.yaml") -> Params:
 def parse(kind, value, key):
     """``value``, read from YAML, as an instance of ``kind`` (a dataclass or a type annotation)."""
     if key == "data" and isinstance(value, dict):
-        kind = SymbolsData if value.get("source") == SYMBOLS_SOURCE else FilesData
+        kinds = {SYMBOLS_SOURCE: SymbolsData, LVIS_SOURCE: LvisData}
+        kind = kinds.get(str(value.get("source")), FilesData)
     if kind is Any and key.endswith(".loss"):
         return parse_loss(value, key)
     if is_dataclass(kind):
@@ -369,7 +421,7 @@ def parse_dataclass(kind, value, key):
         if name in value:
             result[spec.name] = parse(hints[spec.name], value[name], place)
             check_limits(spec, result[spec.name], place)
-        elif spec.default is MISSING:
+        elif spec.default is MISSING and spec.default_factory is MISSING:
             raise ValueError(f"{place} is missing; it has no default")
     return kind(**result)
 

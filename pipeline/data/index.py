@@ -44,7 +44,11 @@ def write_index(folder: str | Path, document: dict) -> None:
         for row, image in zip(images, document["images"], strict=True):
             names.write(image["file_name"].encode())
             for annotation in of_image[image["id"]]:
-                masks.write(json.dumps(annotation["segmentation"], separators=(",", ":")).encode())
+                masks.write(
+                    json.dumps(
+                        annotation["segmentation"], separators=(",", ":"), default=list
+                    ).encode()
+                )
                 box = corners(annotation["bbox"])
                 instances[done] = (box, label[annotation["category_id"]], masks.tell())
                 done += 1

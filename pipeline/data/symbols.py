@@ -53,16 +53,23 @@ GLYPH_SIZE = 96
 SIZE_TRIES, PLACE_TRIES = 6, 10
 
 
-def generate(data: SymbolsData, out: Path) -> None:
-    """Write images/{train,val}/*.png, {train,val}.json, index/ and categories.csv into ``out``."""
+def generate(data: SymbolsData, out: Path) -> dict[str, dict]:
+    """Write images/{train,val}/*.png, {train,val}.json, index/ and categories.csv into ``out``.
+
+    Returns the two documents by the name of their split.
+    """
     characters = choose_characters(data)
     splits = {split: generate_split(data, split, characters, out) for split in SPLITS}
     categories = describe(characters, splits["train"][1])
-    for split, (images, annotations) in splits.items():
-        document = {"images": images, "annotations": annotations, "categories": categories}
+    documents = {
+        split: {"images": images, "annotations": annotations, "categories": categories}
+        for split, (images, annotations) in splits.items()
+    }
+    for split, document in documents.items():
         write_json(out / f"{split}.json", document)
         write_index(out / "index" / split, document)
     write_categories(out / "categories.csv", categories)
+    return documents
 
 
 def choose_characters(data):

@@ -132,8 +132,7 @@ def index_folder(params: Params, split: str) -> str:
 
 def image_folder(params: Params, split: str) -> Path:
     """Where the images of ``split`` lie: as the params say, or where the generator put them."""
-    files = getattr(params.data, split, None)
-    return Path(files.images) if files else Path("data", params.data.name, "images", split)
+    return params.data.images(split)
 
 
 def optimizer(params, block):

@@ -4,8 +4,6 @@ The folder lies outside DVC's outputs (which DVC deletes before a stage runs) an
 hash of everything that defines the run, so it never serves another experiment's checkpoints.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -71,19 +69,6 @@ def defining_code(params, block):
             "pipeline/detection/roi_head.py",
         ]
     return files
-
-
-@contextlib.contextmanager
-def locked(folder: Path):
-    """Hold the folder; a second process that wants it waits. The kernel frees it on any death."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting: another process trains in {folder}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

@@ -13,14 +13,14 @@ from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
 from pipeline.detection.hooks import freeze_representation
-from pipeline.files import atomic_folder, write_json
+from pipeline.files import atomic_folder, locked, write_json
 from pipeline.params import Classifier, Params
 from pipeline.training.checks import check_backbone, check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
-from pipeline.training.run_folder import locked, newest_checkpoint, run_folder
+from pipeline.training.run_folder import newest_checkpoint, run_folder
 
 RUNNER_KEYS = (
     "work_dir", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
