@@ -37,8 +37,9 @@ def members(opened, archive, name) -> list[tuple[zipfile.ZipInfo, Path]]:
     """(member, its path below ``name``), sorted as in the archive; the whole archive is checked."""
     found = []
     for info in opened.infolist():
-        parts = PurePosixPath(info.filename).parts
-        check_safe(archive, info, parts)
+        path = PurePosixPath(info.filename)
+        check_safe(archive, info, path)
+        parts = path.parts
         if name in parts and parts[0] != "__MACOSX" and not info.is_dir():
             found.append((info, Path(*parts[parts.index(name) + 1 :])))
     if not found:
@@ -46,9 +47,8 @@ def members(opened, archive, name) -> list[tuple[zipfile.ZipInfo, Path]]:
     return found
 
 
-def check_safe(archive, info, parts):
-    outside = not parts or parts[0] == "/" or ".." in parts
-    if outside or stat.S_ISLNK(info.external_attr >> 16):
+def check_safe(archive, info, path):
+    if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(info.external_attr >> 16):
         raise ValueError(
             f"{archive} has the member {info.filename!r}, which could write outside of its folder; "
             "nothing was unpacked"

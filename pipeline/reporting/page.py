@@ -47,7 +47,7 @@ def render(inputs: Inputs, table, plots: dict[str, str], truth) -> str:
     )
 
 
-def render_template(name, **values) -> str:
+def render_template(template: str, /, **values) -> str:
     """A page of one template, with the look and the script that all pages share."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -57,7 +57,7 @@ def render_template(name, **values) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "minus": minus, "duration": provenance.duration}
-    return environment.get_template(name).render(
+    return environment.get_template(template).render(
         style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
         **values,

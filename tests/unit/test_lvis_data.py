@@ -180,9 +180,8 @@ def test_links_are_followed(data, releases, server, tmp_path, version):
         prepare_lvis(data, tmp_path / "out", releases)
 
 
+@pytest.mark.parametrize("version", ["v0.5"], indirect=True)
 def test_file_names_without_coco_url(data, releases, tmp_path, version):
-    if version == "v1":
-        pytest.skip("v1 has nothing but coco_url")
     unpacked(tmp_path / "coco", version)
     path = tmp_path / "coco/annotations/lvis_v0.5_val.json"
     document = json.loads(path.read_text())
