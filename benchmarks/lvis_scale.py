@@ -91,7 +91,7 @@ def write_split(path, images, rng, polygons, share):
         for i in range(1, images + 1):
             negative = rng.integers(1, CATEGORIES + 1, 10).tolist()
             file.write("," * (i > 1) + json.dumps({
-                "id": i, "file_name": "1.jpg", "coco_url": "http://images.invalid/images/1.jpg",
+                "id": i, "file_name": "1.jpg", "coco_url": "http://images.cocodataset.org/1.jpg",
                 "width": SIZE[0], "height": SIZE[1], "neg_category_ids": negative,
                 "not_exhaustive_category_ids": negative[:2],
             }))  # fmt: skip
