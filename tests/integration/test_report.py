@@ -89,7 +89,9 @@ def test_writes_everything(finished, html):
     }
     folder = finished / "reports" / "plots"
     table = pd.read_csv(folder / "ap_vs_frequency.csv", keep_default_na=False)
-    assert table.columns.tolist() == ["method", "name", "frequency", "image_count", "AP"]
+    assert table.columns.tolist() == [
+        "method", "name", "group", "image_count", "instance_count", "AP",
+    ]
     assert len(table) == 3 * len(NAMES)
     assert "none" in table.name.tolist()
     bars = pd.read_csv(folder / "ap_by_frequency.csv")

@@ -19,10 +19,10 @@ RARE, COMMON = 1, 2
 def make_truth(annotations, images):
     objects = pd.DataFrame(annotations, columns=["image_id", "category_id", "x", "y", "w", "h"])
     objects = gallery.with_corners(objects)
-    frequencies = {RARE: "r", COMMON: "c", 3: "f", 4: "f", 5: "f"}
-    objects["frequency"] = objects.category_id.map(frequencies)
-    names = {i: f"name {i}" for i in frequencies}
-    return gallery.Truth(images, objects, names, frequencies)
+    groups = {RARE: "r", COMMON: "c", 3: "f", 4: "f", 5: "f"}
+    objects["group"] = objects.category_id.map(groups)
+    names = {i: f"name {i}" for i in groups}
+    return gallery.Truth(images, objects, names, groups, [])
 
 
 def write(path, rows):
