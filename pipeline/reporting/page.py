@@ -110,10 +110,10 @@ def tiles(inputs) -> list[dict]:
 
 def alt_text(name, inputs) -> str:
     """What a plot shows, in words; the numbers are in the page's tables."""
-    grouping = inputs.grouping
+    unit, names = inputs.grouping.unit, ", ".join(inputs.grouping.names.values())
     titles = {
-        "ap_vs_frequency": f"AP of every category against its number of training {grouping.unit}",
-        "ap_by_frequency": f"AP over all categories and by group: {', '.join(grouping.names.values())}",
+        "ap_vs_frequency": f"AP of every category against its number of training {unit}",
+        "ap_by_frequency": f"AP over all categories and by group: {names}",
         "delta_per_category": f"AP of every category minus that of {inputs.baseline}",
         "training_curves": "Training loss and learning rate by iteration",
     }
@@ -159,10 +159,10 @@ def extremes(inputs) -> dict[str, list[dict]]:
 
 
 def gallery_rule(inputs) -> str:
-    rarest, *others = inputs.grouping.groups
+    rarest, *others = (group.of("objects") for group in inputs.grouping.groups)
     return RULE.format(
-        rarest=rarest.of("objects"),
-        next=", then with ".join(group.of("ones" if group.name.isalpha() else "objects") for group in others),
+        rarest=rarest,
+        next=", then ".join(others),
         baseline=inputs.baseline,
         challenger=inputs.challenger or "nothing found",
         extra=EXTRA,

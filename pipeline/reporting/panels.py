@@ -69,7 +69,8 @@ def picture(inputs, scene) -> Picture:
     image = scene.image
     scale = WIDTH / image["width"]
     height = image["height"] * scale
-    panels = [panel("ground truth", objects_note(scene, inputs.grouping), scene.truth, scale, height)]
+    note = objects_note(scene, inputs.grouping)
+    panels = [panel("ground truth", note, scene.truth, scale, height)]
     for method, boxes in scene.detections.items():
         note = f"{found(scene, method)} of {len(scene.truth)} found"
         panels.append(panel(method, note, boxes, scale, height))

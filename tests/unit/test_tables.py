@@ -109,7 +109,8 @@ def test_percent_is_the_rounded_number_and_zero_has_no_sign(value):
 
 
 def test_simcal_groups_stand_in_the_headers():
-    keys = ("AP", "AP50", "AP75", *(f"simcal/AP{i}" for i in "1234"), "fixed/AP", "fixed/simcal/AP1")
+    keys = ["AP", "AP50", "AP75", "fixed/AP", "fixed/simcal/AP1"]
+    keys += [f"simcal/AP{number}" for number in range(1, 5)]
     values = dict.fromkeys(keys, 0.25) | {"simcal/AP4": None}
     table = tables.box_table({"m": values}, "m", SIMCAL)
     assert tables.to_markdown(table).splitlines()[0] == (
