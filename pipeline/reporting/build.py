@@ -5,9 +5,9 @@ from pathlib import Path
 from pipeline.files import atomic_folder, write_text
 from pipeline.params import Params
 from pipeline.reporting import curves, page, plots, tables
-from pipeline.reporting.gallery import load_truth
 from pipeline.reporting.inputs import Inputs, load_inputs
 from pipeline.reporting.style import to_svg
+from pipeline.reporting.truth import load_truth
 
 
 def build(params: Params, root=Path()) -> None:

@@ -162,7 +162,7 @@ def gallery_rule(inputs) -> str:
     rarest, *others = (group.of("objects") for group in inputs.grouping.groups)
     return RULE.format(
         rarest=rarest,
-        next=", then ".join(others),
+        others=", then ".join(others),
         baseline=inputs.baseline,
         challenger=inputs.challenger or "nothing found",
         extra=EXTRA,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.reporting import gallery, outlines, panels
+from pipeline.reporting import truth as truth_file
 
 COLUMNS = ["image_id", "category_id", "x", "y", "w", "h", "score"]
 RARE, COMMON = 1, 2
@@ -19,11 +20,11 @@ RARE, COMMON = 1, 2
 
 def make_truth(annotations, images):
     objects = pd.DataFrame(annotations, columns=["image_id", "category_id", "x", "y", "w", "h"])
-    objects = gallery.with_corners(objects)
+    objects = truth_file.with_corners(objects)
     groups = {RARE: "r", COMMON: "c", 3: "f", 4: "f", 5: "f"}
     objects["group"] = objects.category_id.map(groups)
     names = {i: f"name {i}" for i in groups}
-    return gallery.Truth(images, objects, names, groups, [])
+    return truth_file.Truth(images, objects, names, groups, [])
 
 
 def write(path, rows):
@@ -60,7 +61,7 @@ def test_verdicts_follow_the_federated_annotations():
         (7, 3, 0, 0, 10, 10, 0.5),  # known to be absent
         (7, 4, 0, 0, 10, 10, 0.4),  # nobody looked for it
     ]
-    detections = gallery.with_corners(pd.DataFrame(rows, columns=COLUMNS))
+    detections = truth_file.with_corners(pd.DataFrame(rows, columns=COLUMNS))
     verdicts = [b.verdict for b in gallery.judged(truth, 7, detections)]
     assert verdicts == ["correct", "wrong", "unjudged", "correct", "wrong", "unjudged"]
 
@@ -73,7 +74,7 @@ def test_an_object_counts_its_best_correct_detection_once():
         (7, RARE, 40, 0, 10, 10, 0.2),
         (7, COMMON, 40, 0, 10, 10, 0.9),
     ]
-    detections = gallery.with_corners(pd.DataFrame(rows, columns=COLUMNS))
+    detections = truth_file.with_corners(pd.DataFrame(rows, columns=COLUMNS))
     assert gallery.found_scores(truth.objects, detections)[7] == pytest.approx(0.9)
 
 
