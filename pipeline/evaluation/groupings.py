@@ -24,7 +24,7 @@ class Group:
     tex: str
 
     def of(self, noun: str) -> str:
-        """ "rare objects", or "objects in [1,20)"."""
+        """The noun with the name: "rare objects", or "objects in [1,20)"."""
         return f"{self.name} {noun}" if self.name.isalpha() else f"{noun} in {self.name}"
 
 

@@ -230,7 +230,7 @@ def test_gallery_starts_with_the_largest_change_on_rare_objects(project):
     perfect.to_parquet(project / "predictions/softmax.parquet")
     perfect[perfect.image_id != target].to_parquet(project / "predictions/bacl.parquet")
     edit(project, "gallery_images: 4", "gallery_images: 1")
-    assert f'<h3 class="file">{target:06d}.png</h3>' in run(project)
+    assert f'<h3 class="file"><bdi>{target:06d}.png</bdi></h3>' in run(project)
 
 
 def test_same_input_gives_the_same_bytes(finished, html, project):
