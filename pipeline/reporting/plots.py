@@ -130,13 +130,14 @@ def draw_ap_by_frequency(table, methods, baseline) -> Figure:
     axes = figure.subplots()
     width = 0.84 / len(methods)
     groups = list(dict.fromkeys(table.group))
+    crowd = len(methods) * len(groups)
     for i, (method, colour) in enumerate(method_colours(methods, baseline).items()):
         ap = 100 * table[table.method == method].set_index("group").AP.reindex(groups)
         places = np.arange(len(groups)) + (i - (len(methods) - 1) / 2) * width
         bars = axes.bar(places, ap.fillna(0), width * 0.94, color=colour, label=literal(method))
         texts = ["none" if np.isnan(v) else f"{v:.1f}" for v in ap]
-        turn = 90 if len(methods) > 4 else 0
-        axes.bar_label(bars, texts, padding=2, fontsize=7 if len(methods) < 4 else 6, rotation=turn)
+        turn = 90 if crowd > 16 else 0
+        axes.bar_label(bars, texts, padding=2, fontsize=7 if crowd < 13 else 6, rotation=turn)
     axes.set_xticks(range(len(groups)), groups)
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("AP, %")
