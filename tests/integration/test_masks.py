@@ -8,8 +8,10 @@ import pytest
 import torch
 from hotcoco import mask as rle
 from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
 from tiny_detector import CLASSES, add_masks
 
+import pipeline.detection  # noqa: F401
 from pipeline.params import load
 from pipeline.training.recipe import build_config
 from stages.evaluate import evaluate
@@ -35,6 +37,7 @@ tracking: {{enabled: false}}
 
 def write_model(folder, settings):
     """A Mask R-CNN that knows nothing, as the training publishes one."""
+    init_default_scope("mmdet")
     config = build_config(settings, "bce", "")
     add_masks(config.model)
     torch.manual_seed(0)
