@@ -22,7 +22,7 @@ from pipeline.reporting.style import (
 SHADES = (0.16, 0.08, 0.0)  # of neighbouring groups, in turn
 BAR = 0.86
 LETTERS_PER_INCH = 12
-NOTHING = 0.5  # where a category that is not in training stands on a log axis
+NO_IMAGE = 0.5  # where a category that is not in training stands on a log axis
 
 
 def ap_vs_frequency(per_category: pd.DataFrame, grouping: Grouping) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def group_edges(categories: pd.DataFrame, grouping) -> dict[str, tuple[float, fl
 
 
 def axis_counts(categories, grouping):
-    return categories[grouping.count].clip(lower=NOTHING)
+    return categories[grouping.count].clip(lower=NO_IMAGE)
 
 
 @styled

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -18,13 +17,11 @@ BLACK, WHITE = 0, 1
 BOXES = {BLACK: [2, 3, 10, 10], WHITE: [30, 20, 20, 12]}
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
+def build(folder, boxes):
     """A black photo and a white one, each with one box of a class of its own."""
     init_default_scope("mmdet")
-    folder = tmp_path_factory.mktemp("boxes")
     document = {"images": [], "annotations": [], "categories": []}
-    for number, box in BOXES.items():
+    for number, box in boxes.items():
         Image.new("RGB", (SIZE, SIZE), (255 * number,) * 3).save(folder / f"{number}.png")
         image = {"id": number, "file_name": f"{number}.png", "width": SIZE, "height": SIZE}
         annotation = {"id": number, "image_id": number, "category_id": number, "bbox": box}
@@ -48,8 +45,8 @@ def dataset(tmp_path_factory):
     ))  # fmt: skip
 
 
-def test_the_pixels_of_the_box_are_pasted_and_no_others(dataset):
-    pasted = []
+def test_the_pixels_of_the_box_are_pasted_and_no_others(tmp_path):
+    dataset, pasted = build(tmp_path, BOXES), []
     for epoch in range(20):
         dataset.epoch = epoch
         item = dataset[BLACK]

@@ -47,7 +47,7 @@ def test_what_is_in_no_group_keeps_a_place_on_the_axis():
     table = categories([0, 3, 20, 9000], ["", "1", "2", "4"], "instance_count")
     edges = plots.group_edges(table, SIMCAL)
     assert list(edges) == ["", "1", "2", "4"]
-    assert 0 < edges[""][0] < plots.NOTHING < edges[""][1] == edges["1"][0] < 3
+    assert 0 < edges[""][0] < plots.NO_IMAGE < edges[""][1] == edges["1"][0] < 3
 
 
 def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
