@@ -1,6 +1,7 @@
 """Writing that a kill cannot leave half done: a temporary name beside the target, then a rename."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -40,6 +41,20 @@ def atomic_folder(path):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def locked(folder):
+    """Hold the folder; a second process that wants it waits. The kernel frees it on any death."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting: another process works in {folder}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def write_text(path, text):
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -49,11 +64,11 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path):
+def read_json(path, object_hook=None):
     """The parsed file; ``ValueError`` that names it where it is missing or not valid JSON."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            return json.load(file, object_hook=object_hook)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -62,8 +77,13 @@ def read_json(path):
 
 def file_digest(path) -> str:
     """The file's sha256, read in pieces."""
-    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        while piece := file.read(2**20):
-            digest.update(piece)
+        return stream_digest(file)
+
+
+def stream_digest(file) -> str:
+    """The sha256 of what is left to read in an open binary file."""
+    digest = hashlib.sha256()
+    while piece := file.read(2**20):
+        digest.update(piece)
     return digest.hexdigest()

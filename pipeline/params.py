@@ -5,6 +5,7 @@ give it) and its limits. A wrong key or value is a ``ValueError`` that names the
 and what is allowed, raised before any work starts.
 """
 
+import os
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 SYMBOLS_SOURCE = "pipeline/data/symbols.py"
+LVIS_SOURCE = "pipeline/data/lvis.py"
+LVIS_FILES = ("train_annotations", "val_annotations", "train_images", "val_images")
 BOTTOMLESS = float("-inf")
 ENDLESS = float("inf")
 
@@ -38,6 +41,10 @@ class SymbolsData:
     val_images: int = limited(300, low=1)
     image_size: int = limited(128, low=32, high=2048)
 
+    def images(self, split: str) -> Path:
+        """The folder that the file names of ``split`` ("train" or "val") start from."""
+        return Path("data", self.name, "images", split)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFiles:
@@ -57,6 +64,50 @@ class FilesData:
     val: SplitFiles
     verify: Literal["header", "decode"] = "header"
 
+    def images(self, split: str) -> Path:
+        return Path(getattr(self, split).images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LvisData:
+    """LVIS, found under ``root`` or downloaded to it: see pipeline/data/lvis.py.
+
+    ``root`` has, or gets, train2017/, val2017/ and annotations/. ``urls`` replaces single
+    addresses, by their key of ``LVIS_FILES``; ``connections`` is per file.
+    """
+
+    name: str
+    source: str
+    version: Literal["v0.5", "v1"]
+    root: str
+    verify: Literal["header", "decode"] = "header"
+    download: bool = True
+    urls: dict[str, str] = field(default_factory=dict)
+    connections: int = limited(4, low=1, high=32)
+
+    def __post_init__(self):
+        for key, url in self.urls.items():
+            if key not in LVIS_FILES:
+                raise ValueError(f"unknown key data.urls.{key}; allowed: {', '.join(LVIS_FILES)}")
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"data.urls.{key} is {url!r}; it takes an http(s) address")
+        made = Path("data", self.name).resolve()
+        if made in (root := self.images("train").resolve(), *root.parents):
+            raise ValueError(
+                f"data.root is {self.root!r}, but DVC empties data/{self.name} before it runs "
+                "`prepare`; move the images to a folder outside of it"
+            )
+
+    def images(self, split: str) -> Path:
+        return in_project(self.root)
+
+
+def in_project(path: str) -> Path:
+    """``path`` with ~ expanded; a relative one starts from the project, also in DVC's copies."""
+    project = Path(os.environ.get("DVC_ROOT", "."))
+    here = project.resolve() == Path.cwd()
+    return Path(path).expanduser() if here else project / Path(path).expanduser()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Detector:
@@ -73,28 +124,51 @@ class Detector:
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """The optimizer (SGD), shared by both training stages; ``batch_size`` is the total."""
+    """The optimizer, shared by both training stages.
+
+    ``batch_size`` is the total over GPUs and accumulation steps. ``learning_rate`` belongs to
+    ``base_batch_size`` (left out: to ``batch_size``) and is scaled linearly from there.
+    """
 
     batch_size: int = limited(low=1)
+    base_batch_size: int | None = limited(None, low=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = limited(low=0)
-    momentum: float = limited(0.9, low=0, high=1)
+    momentum: float | None = limited(None, low=0, high=1)
     warmup_iters: int = limited(500, low=0)
     clip_gradient: float | None = limited(None, low=1e-6)
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+    def __post_init__(self):
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(f"train.momentum has no effect on {self.optimizer}; remove it")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """What a training image goes through.
 
-    ``scale_jitter`` resizes by a random factor of [low, high] and crops back to the image scale;
-    ``copy_paste`` is the largest number of objects pasted from a second image (0: none).
+    ``short_edges`` draws the length of the shorter side; ``scale_jitter`` resizes by a random
+    factor of [low, high] and crops back to ``canvas`` ([width, height]; left out, the detector's
+    image scale); ``copy_paste`` is the largest number of objects pasted from a second image (0:
+    none), which is brought to the same canvas.
     """
 
+    short_edges: list[int] = limited((), low=32)
     scale_jitter: list[float] = limited((1.0, 1.0), low=0.05, high=20)
+    canvas: list[int] | None = limited(None, low=32)
     flip: float = limited(0.5, low=0, high=1)
     copy_paste: int = limited(0, low=0)
 
     def __post_init__(self):
+        jitters = tuple(self.scale_jitter) != (1, 1)
+        if self.short_edges and (jitters or self.copy_paste or self.canvas):
+            raise ValueError(
+                "augmentation.short_edges goes with neither scale_jitter, canvas nor copy_paste, "
+                "which need images of one size; remove one"
+            )
+        if self.canvas and len(self.canvas) != 2:
+            raise ValueError(f"augmentation.canvas is {self.canvas}, not [width, height]")
         if len(self.scale_jitter) != 2 or self.scale_jitter[0] > self.scale_jitter[1]:
             raise ValueError(
                 f"augmentation.scale_jitter is {list(self.scale_jitter)}; it takes [low, high]"
@@ -139,11 +213,14 @@ class Hallucination:
 
 @dataclass(frozen=True, kw_only=True)
 class _Schedule:
+    """``proposals`` an image from the RPN in training; left out, the detector config's."""
+
     loss: Any
     epochs: int = limited(low=1)
     milestones: list[int] = limited((), low=1)
     learning_rate_factor: float = limited(1.0, low=0)
     weight_decay: float = limited(1e-4, low=0)
+    proposals: int | None = limited(None, low=1)
     augmentation: Augmentation = Augmentation()
 
 
@@ -186,9 +263,12 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
+    """``images_per_gpu``: more than these are divided over accumulation steps (left out: none)."""
+
     backend: Literal["local"] = "local"
     gpus: Literal["auto", 0, 1] = "auto"
     workers: int = limited(1, low=0)
+    images_per_gpu: int | None = limited(None, low=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +282,7 @@ class Tracking:
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
-    data: SymbolsData | FilesData
+    data: SymbolsData | FilesData | LvisData
     detector: Detector
     train: Train
     representation: dict[str, Representation]
@@ -291,7 +371,8 @@ def load(path="params.yaml") -> Params:
 def parse(kind, value, key):
     """``value``, read from YAML, as an instance of ``kind`` (a dataclass or a type annotation)."""
     if key == "data" and isinstance(value, dict):
-        kind = SymbolsData if value.get("source") == SYMBOLS_SOURCE else FilesData
+        kinds = {SYMBOLS_SOURCE: SymbolsData, LVIS_SOURCE: LvisData}
+        kind = kinds.get(str(value.get("source")), FilesData)
     if kind is Any and key.endswith(".loss"):
         return parse_loss(value, key)
     if is_dataclass(kind):
@@ -343,7 +424,7 @@ def parse_dataclass(kind, value, key):
         if name in value:
             result[spec.name] = parse(hints[spec.name], value[name], place)
             check_limits(spec, result[spec.name], place)
-        elif spec.default is MISSING:
+        elif spec.default is MISSING and spec.default_factory is MISSING:
             raise ValueError(f"{place} is missing; it has no default")
     return kind(**result)
 

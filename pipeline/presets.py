@@ -1,8 +1,8 @@
 """Ready params files: list them, use one here, or try one in a copy of the project.
 
-    python -m pipeline.presets                    list
-    python -m pipeline.presets use smoke          params.yaml <- configs/presets/smoke.yaml
-    python -m pipeline.presets copy smoke DIR     a copy of the project in DIR that uses it
+python -m pipeline.presets                    list
+python -m pipeline.presets use smoke          params.yaml <- configs/presets/smoke.yaml
+python -m pipeline.presets copy smoke DIR     a copy of the project in DIR that uses it
 """
 
 import argparse

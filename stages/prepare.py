@@ -1,7 +1,8 @@
-"""Make the data set: generate `symbols`, or verify and complete one on disk.
+"""Make the data set: generate `symbols`, find or download LVIS, or complete one on disk.
 
 reads   params.yaml (data), and the annotation files and images that it names
-writes  data/<name>/: train.json, val.json (LVIS format), categories.csv, images.csv
+writes  data/<name>/: train.json, val.json (LVIS format), index/, categories.csv, images.csv;
+        reports/data/<name>.html: statistics
 """
 
 from pathlib import Path
@@ -14,14 +15,25 @@ from stages import run_stage
 def prepare() -> None:
     data = params.load().data
     with atomic_folder(Path("data", data.name)) as out:
-        if isinstance(data, params.SymbolsData):
-            from pipeline.data.symbols import generate
+        documents = make(data, out)
+    from pipeline.reporting.data_page import write_data_page
 
-            generate(data, out)
-        else:
-            from pipeline.data.files_source import prepare_files
+    write_data_page(Path("reports", "data", f"{data.name}.html"), data.name, documents)
 
-            prepare_files(data, out)
+
+def make(data, out):
+    """The train and val documents, which are also written into ``out``."""
+    if isinstance(data, params.SymbolsData):
+        from pipeline.data.symbols import generate
+
+        return generate(data, out)
+    if isinstance(data, params.LvisData):
+        from pipeline.data.lvis import prepare_lvis
+
+        return prepare_lvis(data, out)
+    from pipeline.data.files_source import prepare_files
+
+    return prepare_files(data, out)
 
 
 if __name__ == "__main__":

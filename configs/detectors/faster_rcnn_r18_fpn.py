@@ -27,11 +27,9 @@ model = dict(
         norm_cfg=norm,
         norm_eval=False,
     ),
-    neck=dict(
-        type="FPN", in_channels=[32, 64, 128], out_channels=64, num_outs=3, norm_cfg=norm
-    ),
+    neck=dict(type="FPN", in_channels=[32, 64, 128], out_channels=64, num_outs=3, norm_cfg=norm),
     rpn_head=dict(
-        type="RPNHead",
+        type="Float32RPNHead",
         in_channels=64,
         feat_channels=64,
         anchor_generator=dict(
@@ -43,7 +41,7 @@ model = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(
-            type="SingleRoIExtractor",
+            type="Float32RoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=1),
             out_channels=64,
             featmap_strides=[4, 8, 16],

@@ -12,6 +12,7 @@ category counts as not exhaustively annotated in that image: a detection of it i
 nor wrong.
 """
 
+from array import array
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -29,7 +30,7 @@ ROUNDING = 1e-3  # pixels that a box may reach out of its image and stay as it i
 
 def read_split(path: str | Path, split: str) -> dict:
     """One annotation file, all but the train counts completed; prints what it had to change."""
-    data = read_annotation_file(path, FIELDS)
+    data = read_annotation_file(path, FIELDS, pack=True)
     check_images(path, data["images"])
     check_names(path, data["categories"])
     images = {image["id"]: image for image in data["images"]}
@@ -107,14 +108,16 @@ def complete_annotation(annotation, image, changes):
 
 
 def is_polygon(part):
-    return isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0
+    return isinstance(part, list | array) and len(part) >= 6 and len(part) % 2 == 0
 
 
 def mask_area(segmentation, image):
     from hotcoco import mask
 
-    runs = mask.frPyObjects(segmentation, image["height"], image["width"])
-    return float(mask.area(mask.merge(runs) if isinstance(segmentation, list) else runs))
+    if not isinstance(segmentation, list):
+        return float(mask.area(mask.frPyObjects(segmentation, image["height"], image["width"])))
+    polygons = [list(polygon) for polygon in segmentation]
+    return float(mask.area(mask.merge(mask.frPyObjects(polygons, image["height"], image["width"]))))
 
 
 def complete_images(path, images, categories, kept, dropped):

@@ -6,30 +6,45 @@ from pipeline.data.annotation_file import write_annotation_file
 from pipeline.data.annotations import complete_categories, read_split
 from pipeline.data.categories import write_categories
 from pipeline.data.images import resolve_file_names, verify_images, write_manifest
-from pipeline.params import FilesData
+from pipeline.data.index import write_index
+from pipeline.params import FilesData, LvisData
 
 
-def prepare_files(data: FilesData, out: Path) -> None:
-    """Write ``out``/{train.json,val.json,categories.csv,images.csv}; the images stay in place."""
-    source, out = Path(data.source), Path(out)
+def prepare_files(data: FilesData, out: Path) -> dict[str, dict]:
+    """Write {train,val}.json, index/, categories.csv and images.csv; the images stay in place.
+
+    Returns the two documents by the name of their split.
+    """
+    source = Path(data.source)
     if not source.is_dir():
         raise ValueError(f"data.source is {data.source!r}, which is no folder of annotation files")
     files = {"train": data.train, "val": data.val}
-    splits = {name: read_split(source / file.annotations, name) for name, file in files.items()}
-    check_not_empty(data, splits)
-    categories = complete_categories(splits["train"], splits["val"])
-    rows = []
-    for name, split in splits.items():
-        folder = files[name].images
-        resolve_file_names(split["images"], folder)
-        rows += verify_images(split["images"], folder, name, data.verify)
-    for name, split in splits.items():
-        write_annotation_file(out / f"{name}.json", {**split, "categories": categories})
-    write_categories(out / "categories.csv", categories)
-    write_manifest(out / "images.csv", rows)
+    documents = read_documents(
+        data, {name: source / file.annotations for name, file in files.items()}
+    )
+    for name, document in documents.items():
+        resolve_file_names(document["images"], data.images(name))
+    verify_and_write(data, documents, out)
+    return documents
 
 
-def check_not_empty(data, splits):
-    for name, split in splits.items():
-        if not split["annotations"]:
+def read_documents(data, paths: dict[str, Path]) -> dict[str, dict]:
+    """Both splits, completed, and with the same categories."""
+    documents = {name: read_split(path, name) for name, path in paths.items()}
+    for name, document in documents.items():
+        if not document["annotations"]:
             raise ValueError(f"data.{name}.annotations of {data.name} has no usable annotation")
+    categories = complete_categories(documents["train"], documents["val"])
+    return {name: {**document, "categories": categories} for name, document in documents.items()}
+
+
+def verify_and_write(data: FilesData | LvisData, documents: dict[str, dict], out: Path) -> None:
+    """Check every image, whose ``file_name`` is known by now; then write the pipeline's files."""
+    out, rows = Path(out), []
+    for name, document in documents.items():
+        rows += verify_images(document["images"], data.images(name), name, data.verify)
+    for name, document in documents.items():
+        write_annotation_file(out / f"{name}.json", document)
+        write_index(out / "index" / name, document)
+    write_categories(out / "categories.csv", documents["train"]["categories"])
+    write_manifest(out / "images.csv", rows)

@@ -16,6 +16,7 @@ from pycocotools import mask as rle
 from tqdm import tqdm
 
 from pipeline.data.categories import frequency, write_categories
+from pipeline.data.index import write_index
 from pipeline.files import write_json
 from pipeline.params import SymbolsData
 
@@ -52,15 +53,23 @@ GLYPH_SIZE = 96
 SIZE_TRIES, PLACE_TRIES = 6, 10
 
 
-def generate(data: SymbolsData, out: Path) -> None:
-    """Write images/{train,val}/*.png, train.json, val.json and categories.csv into ``out``."""
+def generate(data: SymbolsData, out: Path) -> dict[str, dict]:
+    """Write images/{train,val}/*.png, {train,val}.json, index/ and categories.csv into ``out``.
+
+    Returns the two documents by the name of their split.
+    """
     characters = choose_characters(data)
     splits = {split: generate_split(data, split, characters, out) for split in SPLITS}
     categories = describe(characters, splits["train"][1])
-    for split, (images, annotations) in splits.items():
-        document = {"images": images, "annotations": annotations, "categories": categories}
+    documents = {
+        split: {"images": images, "annotations": annotations, "categories": categories}
+        for split, (images, annotations) in splits.items()
+    }
+    for split, document in documents.items():
         write_json(out / f"{split}.json", document)
+        write_index(out / "index" / split, document)
     write_categories(out / "categories.csv", categories)
+    return documents
 
 
 def choose_characters(data):
@@ -99,11 +108,16 @@ def generate_split(data, split, characters, out):
         name = f"{index + 1:06d}.png"
         image.save(folder / name)
         present = {o["category_id"] for o in objects}
-        images.append({
-            "id": index + 1, "file_name": name, "width": image.width, "height": image.height,
-            "neg_category_ids": choose_negatives(rng, present | hidden, len(characters)),
-            "not_exhaustive_category_ids": sorted(hidden),
-        })
+        images.append(
+            {
+                "id": index + 1,
+                "file_name": name,
+                "width": image.width,
+                "height": image.height,
+                "neg_category_ids": choose_negatives(rng, present | hidden, len(characters)),
+                "not_exhaustive_category_ids": sorted(hidden),
+            }
+        )
         for found in objects:
             annotations.append({"id": len(annotations) + 1, "image_id": index + 1, **found})
     return images, annotations
@@ -218,9 +232,12 @@ def describe(characters, annotations):
     images = Counter(c for c, _ in {(a["category_id"], a["image_id"]) for a in annotations})
     return [
         {
-            "id": i, "name": unicodedata.name(character).capitalize(), "symbol": character,
+            "id": i,
+            "name": unicodedata.name(character).capitalize(),
+            "symbol": character,
             "frequency": frequency(images[i]),
-            "image_count": images[i], "instance_count": instances[i],
+            "image_count": images[i],
+            "instance_count": instances[i],
         }
         for i, character in enumerate(characters, 1)
     ]

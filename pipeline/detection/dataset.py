@@ -9,44 +9,41 @@ from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS, TRANSFORMS
 
-from pipeline.files import read_json
+from pipeline.data.index import Index
 
 
 @DATASETS.register_module()
 class LongTailDataset(BaseDetDataset):
-    """Images and instances of an annotation file that ``prepare`` wrote.
+    """Images and instances from the index that ``prepare`` wrote; ``ann_file`` is its folder.
 
-    Label k is the k-th category in ascending id order, as in ``categories.csv``.
+    mmdet's own data sets parse and copy the annotation file in every process; this one maps it.
+    In training, images without any object are left out.
     """
 
-    def load_data_list(self) -> list[dict]:
-        document = read_json(self.ann_file)
-        label = {c: k for k, c in enumerate(sorted(c["id"] for c in document["categories"]))}
-        instances = {image["id"]: [] for image in document["images"]}
-        for annotation in document["annotations"]:
-            x, y, w, h = annotation["bbox"]
-            instances[annotation["image_id"]].append({
-                "bbox": [x, y, x + w, y + h],
-                "bbox_label": label[annotation["category_id"]],
-                "ignore_flag": 0,
-                "mask": annotation["segmentation"],
-            })
-        return [
-            {
-                "img_id": image["id"],
-                "img_path": f"{self.data_prefix['img']}/{image['file_name']}",
-                "height": image["height"],
-                "width": image["width"],
-                "instances": instances[image["id"]],
-            }
-            for image in document["images"]
-        ]
+    def full_init(self):
+        """Map the index; mmengine calls this once before the first item."""
+        if self._fully_initialized:
+            return
+        self.index = Index(self.ann_file)
+        filtered = (self.filter_cfg or {}).get("filter_empty_gt") and not self.test_mode
+        self.kept = self.index.with_objects() if filtered else np.arange(len(self.index))
+        self._fully_initialized = True
 
-    def filter_data(self) -> list[dict]:
-        """In training, images without any object are left out."""
-        if self.test_mode or not (self.filter_cfg or {}).get("filter_empty_gt"):
-            return self.data_list
-        return [info for info in self.data_list if info["instances"]]
+    def __len__(self):
+        self.full_init()
+        return len(self.kept)
+
+    def get_data_info(self, index: int) -> dict:
+        """What the transforms start from."""
+        self.full_init()
+        info = self.index.image(self.kept[index])
+        folder = self.data_prefix["img"]
+        return {**info, "img_path": f"{folder}/{info['file_name']}", "sample_idx": index}
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """Width and height in pixels, without decoding the instances."""
+        self.full_init()
+        return self.index.size(self.kept[index])
 
 
 @TRANSFORMS.register_module()
@@ -82,8 +79,8 @@ class SeededDataset:
     def __len__(self):
         return len(self.dataset)
 
-    def get_data_info(self, index: int) -> dict:
-        return self.dataset.get_data_info(index)
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.dataset.image_size(index)
 
     def full_init(self):
         self.dataset.full_init()

@@ -11,12 +11,14 @@ from mmdet.registry import MODELS
 from mmengine.dist import all_reduce
 from torch import nn
 
+from .step_statistics import StepStatistics
+
 JITTERS = 16
 JITTER_SHARE = 1 / 6
 
 
 @MODELS.register_module()
-class FeatureHallucination(nn.Module):
+class FeatureHallucination(StepStatistics, nn.Module):
     """Running mean and variance of each class's features; classes that get confused are drawn.
 
     Args:

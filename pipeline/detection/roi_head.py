@@ -14,9 +14,10 @@ class HallucinationRoIHead(StandardRoIHead):
         hallucination: arguments of ``FeatureHallucination``; ``num_classes`` and ``feature_dim``
             come from the box head.
 
-    In each iteration the jittered ground truths update the feature statistics, and the features
-    drawn from them join the RoIs in the classification loss (``BACL:mmdet/models/roi_heads/
-    fhm_roi_head.py``). Box and mask losses never see them.
+    In each iteration features drawn from the statistics join the RoIs in the classification loss
+    (``BACL:mmdet/models/roi_heads/fhm_roi_head.py``); box and mask losses never see them. Then the
+    jittered ground truths update the statistics. Officially the update comes first; drawing from
+    the steps before makes a step independent of how it is divided over GPUs and micro-batches.
     """
 
     def __init__(self, *args, hallucination, **kwargs):
@@ -37,18 +38,19 @@ class HallucinationRoIHead(StandardRoIHead):
         )
 
     def loss(self, x, rpn_results_list, batch_data_samples):
-        """mmdet's losses, after the feature statistics took in this batch's ground truths."""
+        """mmdet's losses; then the feature statistics take in this batch's ground truths."""
+        losses = super().loss(x, rpn_results_list, batch_data_samples)
         if self.hallucination.active:
-            self.update_statistics(x, batch_data_samples)
-        return super().loss(x, rpn_results_list, batch_data_samples)
+            self.record_statistics(x, batch_data_samples)
+        return losses
 
     @torch.no_grad()
-    def update_statistics(self, x, batch_data_samples):
+    def record_statistics(self, x, batch_data_samples):
         """Feed the embeddings of 16 jittered boxes of each ground truth to the statistics."""
         boxes, labels = zip(*map(self.statistics_boxes, batch_data_samples), strict=True)
         levels = x[: self.bbox_roi_extractor.num_inputs]
         features = self.bbox_roi_extractor(levels, bbox2roi(boxes))
-        self.hallucination.update(self.bbox_head.embed(features), torch.cat(labels))
+        self.hallucination.record(self.bbox_head.embed(features), torch.cat(labels))
 
     def statistics_boxes(self, sample):
         return self.hallucination.statistics_boxes(

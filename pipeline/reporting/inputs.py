@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
-from pipeline.params import Params, SymbolsData
+from pipeline.params import Params
 
 PER_CATEGORY_NUMBERS = ("AP", "AP50", "fixed_AP")
 CURVES = ("loss", "lr", "images_per_second")
@@ -52,10 +52,7 @@ class Inputs:
 
     @property
     def val_images(self) -> Path:
-        data = self.params.data
-        if isinstance(data, SymbolsData):
-            return self.root / "data" / data.name / "images" / "val"
-        return self.root / data.val.images
+        return self.root / self.params.data.images("val")
 
     def predictions(self, method) -> Path:
         path = self.root / "predictions" / f"{method}.parquet"

@@ -19,15 +19,8 @@ MINUS = "\N{MINUS SIGN}"
 
 def render(inputs: Inputs, boxes, masks, plots: dict[str, str], truth) -> str:
     """``boxes``, ``masks``: tables.Table (or None); ``plots``: name -> svg; ``truth``: Truth."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "minus": minus, "duration": provenance.duration}
-    return environment.get_template("index.html.j2").render(
+    return render_template(
+        "index.html.j2",
         data=inputs.params.data,
         methods=inputs.methods,
         baseline=inputs.baseline,
@@ -55,8 +48,23 @@ def render(inputs: Inputs, boxes, masks, plots: dict[str, str], truth) -> str:
         environments=inputs.environments,
         versions=provenance.versions(),
         params_yaml=provenance.resolved_yaml(inputs.params, inputs.methods),
+    )
+
+
+def render_template(template: str, /, **values) -> str:
+    """A page of one template, with the look and the script that all pages share."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "minus": minus, "duration": provenance.duration}
+    return environment.get_template(template).render(
         style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
         script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
+        **values,
     )
 
 

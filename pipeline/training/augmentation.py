@@ -7,46 +7,53 @@ OCCLUSION_SCALE = 1280
 OCCLUDED_BOX, OCCLUDED_MASK = 10, 300
 
 
-def load_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
-    """From the file to an augmented image; applied to each image on its own."""
-    with_mask = augmentation.copy_paste > 0
+def load_transforms(augmentation: Augmentation, image_scale, masks=False) -> list[dict]:
+    """From the file to an augmented image; applied to each image on its own.
+
+    ``image_scale`` is (width, height) in pixels; ``masks``: the detector learns from them.
+    """
+    pastes = augmentation.copy_paste > 0
+    canvas = tuple(augmentation.canvas or image_scale)
+    with_mask = masks or pastes
     return [
         dict(type="LoadImage"),
         dict(type="LoadAnnotations", with_bbox=True, with_mask=with_mask),
-        *resize_transforms(augmentation, image_scale, with_mask),
+        *resize_transforms(augmentation, image_scale, canvas, with_mask),
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
         dict(type="RandomFlip", prob=augmentation.flip),
-        *([dict(type="Pad", size=tuple(image_scale))] if with_mask else []),
+        *([dict(type="Pad", size=canvas)] if pastes else []),
     ]
 
 
-def resize_transforms(augmentation, image_scale, with_mask):
-    """Large-scale jitter: resize by a random factor, then crop back [BACL:configs/bacl]."""
+def resize_transforms(augmentation, image_scale, canvas, with_mask):
+    """One size, a random short edge, or large-scale jitter [BACL:configs/bacl]."""
+    if augmentation.short_edges:
+        longest = max(image_scale)
+        scales = [(longest, edge) for edge in augmentation.short_edges]
+        return [dict(type="RandomChoiceResize", scales=scales, keep_ratio=True)]
     if tuple(augmentation.scale_jitter) == (1, 1):
-        return [dict(type="Resize", scale=tuple(image_scale), keep_ratio=True)]
-    width, height = image_scale
-    return [
-        dict(
-            type="RandomResize",
-            scale=(width, height),
-            ratio_range=tuple(augmentation.scale_jitter),
-            keep_ratio=True,
-        ),
-        dict(
-            type="RandomCrop",
-            crop_type="absolute",
-            crop_size=(height, width),
-            recompute_bbox=with_mask,
-            allow_negative_crop=True,
-        ),
-    ]
+        return [dict(type="Resize", scale=canvas, keep_ratio=True)]
+    jitter = dict(
+        type="RandomResize",
+        scale=canvas,
+        ratio_range=tuple(augmentation.scale_jitter),
+        keep_ratio=True,
+    )
+    crop = dict(
+        type="RandomCrop",
+        crop_type="absolute",
+        crop_size=canvas[::-1],
+        recompute_bbox=with_mask,
+        allow_negative_crop=True,
+    )
+    return [jitter, crop]
 
 
 def mix_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
     """What needs a second image, and the packing."""
     transforms = []
     if augmentation.copy_paste:
-        scale = max(image_scale) / OCCLUSION_SCALE
+        scale = max(augmentation.canvas or image_scale) / OCCLUSION_SCALE
         transforms = [
             dict(
                 type="CopyPaste",

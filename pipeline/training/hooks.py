@@ -1,10 +1,9 @@
-"""Hooks that make a run reproducible, resumable and recorded."""
+"""Hooks that make a run resumable and recorded."""
 
 import json
 from pathlib import Path
 
-import torch
-from mmengine.dist import get_rank, master_only
+from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -12,23 +11,6 @@ from pipeline.files import atomic_path
 from pipeline.tracking.background import mirror_in_background
 
 KEPT_CHECKPOINTS = 2
-
-
-@HOOKS.register_module()
-class EpochSeedHook(Hook):
-    """Starts every epoch from random state that (seed, epoch, rank) determine.
-
-    A run resumed at an epoch's start then goes on exactly as the uninterrupted one.
-    """
-
-    priority = "VERY_HIGH"
-
-    def __init__(self, seed: int):
-        self.seed = seed
-
-    def before_train_epoch(self, runner):
-        runner.train_dataloader.dataset.epoch = runner.epoch
-        torch.manual_seed((self.seed * 1_000_003 + runner.epoch) * 1_009 + get_rank())
 
 
 @HOOKS.register_module()

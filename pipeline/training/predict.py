@@ -18,7 +18,7 @@ from pipeline.files import atomic_path
 from pipeline.params import Params
 from pipeline.training.augmentation import test_transforms
 from pipeline.training.checks import check_start
-from pipeline.training.recipe import categories, image_folder, test_settings
+from pipeline.training.recipe import categories, image_folder, index_folder, test_settings
 from pipeline.training.train import choose_device
 
 BATCH_SIZE = 8
@@ -58,13 +58,15 @@ def load_model(params, folder):
 
 
 def val_loader(params, model):
-    dataset = DATASETS.build(dict(
-        type="LongTailDataset",
-        ann_file=f"data/{params.data.name}/val.json",
-        data_prefix=dict(img=str(image_folder(params, "val"))),
-        test_mode=True,
-        pipeline=test_transforms(params.detector.image_scale),
-    ))
+    dataset = DATASETS.build(
+        dict(
+            type="LongTailDataset",
+            ann_file=index_folder(params, "val"),
+            data_prefix=dict(img=str(image_folder(params, "val"))),
+            test_mode=True,
+            pipeline=test_transforms(params.detector.image_scale),
+        )
+    )
     size = 1 if model.with_mask else BATCH_SIZE
     workers = params.compute.workers
     return DataLoader(dataset, size, num_workers=workers, collate_fn=pseudo_collate)
@@ -101,16 +103,18 @@ def detections(sample, category_ids):
     found = sample.pred_instances
     boxes = found.bboxes.double().numpy()
     masks = {"rle": run_lengths(found.masks.numpy())} if "masks" in found else {}
-    return pd.DataFrame({
-        "image_id": sample.img_id,
-        "category_id": category_ids[found.labels].numpy(),
-        "x": boxes[:, 0],
-        "y": boxes[:, 1],
-        "w": boxes[:, 2] - boxes[:, 0],
-        "h": boxes[:, 3] - boxes[:, 1],
-        "score": found.scores.double().numpy(),
-        **masks,
-    })
+    return pd.DataFrame(
+        {
+            "image_id": sample.img_id,
+            "category_id": category_ids[found.labels].numpy(),
+            "x": boxes[:, 0],
+            "y": boxes[:, 1],
+            "w": boxes[:, 2] - boxes[:, 0],
+            "h": boxes[:, 3] - boxes[:, 1],
+            "score": found.scores.double().numpy(),
+            **masks,
+        }
+    )
 
 
 def run_lengths(masks):

@@ -17,6 +17,25 @@ ROOT = Path(__file__).resolve().parents[2]
 # Logged every so many iterations; the same lines go to scalars.jsonl and to MLflow.
 LOG_INTERVAL = 10
 OFFICIAL_PRIOR = 0.001
+CUSTOM_IMPORTS = [
+    "pipeline.detection",
+    "pipeline.training.batches",
+    "pipeline.training.hooks",
+    "pipeline.training.loop",
+]
+PRECISIONS = {
+    "fp32": dict(type="OptimWrapper"),
+    "fp16": dict(type="AmpOptimWrapper", dtype="float16"),
+    "bf16": dict(type="AmpOptimWrapper", dtype="bfloat16", loss_scale=1.0),
+}
+# Swin transformers are trained without weight decay on these [mmdet:configs/swin].
+SWIN_DECAY = dict(
+    custom_keys={
+        "absolute_pos_embed": dict(decay_mult=0.0),
+        "relative_position_bias_table": dict(decay_mult=0.0),
+        "norm": dict(decay_mult=0.0),
+    }
+)
 
 
 def build_config(params: Params, name: str, work_dir) -> Config:
@@ -24,11 +43,12 @@ def build_config(params: Params, name: str, work_dir) -> Config:
     block = params.method(name)
     config = detector_config(params)
     config.model = build_model(params, block, config.model)
-    config.train_dataloader = train_dataloader(params, block)
+    masks = "mask_head" in config.model["roi_head"]
+    config.train_dataloader = train_dataloader(params, block, masks)
     config.optim_wrapper = optimizer(params, block)
     config.param_scheduler = schedulers(params, block)
-    config.train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=block.epochs)
-    config.default_hooks, config.custom_hooks = hooks(params, block)
+    config.train_cfg = dict(type="MicroBatchLoop", max_epochs=block.epochs, seed=params.seed)
+    config.default_hooks, config.custom_hooks = hooks(block)
     config.update(runtime(params, work_dir))
     config.metainfo = dict(classes=[category["name"] for category in categories(params)])
     return config
@@ -47,7 +67,7 @@ def categories(params):
 
 
 def build_model(params, block, model):
-    """The detector with the method's head, loss and hallucination filled in."""
+    """The detector with the method's head, loss, hallucination and proposals filled in."""
     roi_head, count = model["roi_head"], len(categories(params))
     roi_head["type"] = "StandardRoIHead"
     roi_head["bbox_head"].update(
@@ -60,7 +80,12 @@ def build_model(params, block, model):
         module = asdict(block.hallucination)
         del module["enabled"]
         roi_head.update(type="HallucinationRoIHead", hallucination=module)
-    model["test_cfg"]["rcnn"] = test_settings(params)
+    if "mask_head" in roi_head:
+        roi_head["mask_head"]["num_classes"] = count
+    if block.proposals:
+        rpn = model["train_cfg"]["rpn_proposal"]
+        rpn.update(max_per_img=block.proposals, nms_pre=max(rpn["nms_pre"], block.proposals))
+    model["test_cfg"]["rcnn"].update(test_settings(params))
     return model
 
 
@@ -79,48 +104,50 @@ def test_settings(params: Params) -> dict:
     )
 
 
-def train_dataloader(params, block):
+def train_dataloader(params, block, masks):
+    augment, scale = block.augmentation, params.detector.image_scale
     dataset = dict(
         type="LongTailDataset",
-        ann_file=f"data/{params.data.name}/train.json",
+        ann_file=index_folder(params, "train"),
         data_prefix=dict(img=str(image_folder(params, "train"))),
         filter_cfg=dict(filter_empty_gt=True),
-        pipeline=augmentation.load_transforms(block.augmentation, params.detector.image_scale),
+        pipeline=augmentation.load_transforms(augment, scale, masks),
     )
     return dict(
         batch_size=params.train.batch_size,
-        num_workers=params.compute.workers,
-        sampler=dict(type="DefaultSampler", shuffle=True),
-        batch_sampler=dict(type="AspectRatioBatchSampler"),
+        sampler=dict(type="ShuffledSampler"),
+        batch_sampler=dict(type="TotalBatchSampler"),
         dataset=dict(
             type="SeededDataset",
             dataset=dataset,
             seed=params.seed,
-            transforms=augmentation.mix_transforms(
-                block.augmentation, params.detector.image_scale
-            ),
+            transforms=augmentation.mix_transforms(augment, scale),
         ),
     )
+
+
+def index_folder(params: Params, split: str) -> str:
+    return f"data/{params.data.name}/index/{split}"
 
 
 def image_folder(params: Params, split: str) -> Path:
     """Where the images of ``split`` lie: as the params say, or where the generator put them."""
-    files = getattr(params.data, split, None)
-    return Path(files.images) if files else Path("data", params.data.name, "images", split)
+    return params.data.images(split)
 
 
 def optimizer(params, block):
-    clip = params.train.clip_gradient
-    return dict(
-        type="OptimWrapper",
-        optimizer=dict(
-            type="SGD",
-            lr=params.train.learning_rate * block.learning_rate_factor,
-            momentum=params.train.momentum,
-            weight_decay=block.weight_decay,
-        ),
-        clip_grad=dict(max_norm=clip) if clip else None,
-    )
+    train = params.train
+    rate = train.learning_rate * block.learning_rate_factor
+    if train.base_batch_size:
+        rate *= train.batch_size / train.base_batch_size
+    wrapper = PRECISIONS[train.precision]
+    clip = dict(max_norm=train.clip_gradient) if train.clip_gradient else None
+    if train.optimizer == "adamw":
+        adamw = dict(type="AdamW", lr=rate, betas=(0.9, 0.999), weight_decay=block.weight_decay)
+        return dict(**wrapper, optimizer=adamw, paramwise_cfg=SWIN_DECAY, clip_grad=clip)
+    momentum = 0.9 if train.momentum is None else train.momentum
+    sgd = dict(type="SGD", lr=rate, momentum=momentum, weight_decay=block.weight_decay)
+    return dict(**wrapper, optimizer=sgd, clip_grad=clip)
 
 
 def schedulers(params, block):
@@ -138,7 +165,7 @@ def schedulers(params, block):
     return ([warmup] if params.train.warmup_iters else []) + [steps]
 
 
-def hooks(params, block):
+def hooks(block):
     default = dict(
         timer=dict(type="IterTimerHook"),
         logger=None,  # ScalarsHook prints and records
@@ -147,7 +174,6 @@ def hooks(params, block):
         sampler_seed=dict(type="DistSamplerSeedHook"),
     )
     custom = [
-        dict(type="EpochSeedHook", seed=params.seed),
         dict(type="PhaseHook"),
         dict(type="StopOnNaN", interval=LOG_INTERVAL),
         dict(type="ScalarsHook", interval=LOG_INTERVAL),
@@ -160,7 +186,7 @@ def hooks(params, block):
 def runtime(params, work_dir):
     return dict(
         default_scope="mmdet",
-        custom_imports=dict(imports=["pipeline.detection", "pipeline.training.hooks"]),
+        custom_imports=dict(imports=CUSTOM_IMPORTS),
         work_dir=str(work_dir),
         launcher="none",
         randomness=dict(seed=params.seed),

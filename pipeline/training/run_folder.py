@@ -4,8 +4,6 @@ The folder lies outside DVC's outputs (which DVC deletes before a stage runs) an
 hash of everything that defines the run, so it never serves another experiment's checkpoints.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +15,7 @@ import torch
 from pipeline.files import file_digest
 from pipeline.params import Classifier, Params
 from pipeline.training.hooks import checkpoint_files
-from pipeline.training.recipe import ROOT
+from pipeline.training.recipe import ROOT, index_folder
 
 
 def run_folder(params: Params, name: str, start_weights: Path | None) -> Path:
@@ -40,7 +38,7 @@ def run_key(params, name, start_weights):
 
 def defining_files(params, block, start_weights):
     """Data, initial weights and the code of the method."""
-    files = [Path("data", params.data.name, "train.json")]
+    files = [Path(index_folder(params, "train"), "digest.txt")]
     if start_weights:
         files.append(start_weights)
     if params.detector.weights and Path(params.detector.weights).is_file():
@@ -52,11 +50,16 @@ def defining_code(params, block):
     """The code that a trained model depends on; dvc.yaml names the same files (tested)."""
     files = [
         f"configs/detectors/{params.detector.config}.py",
+        "configs/detectors/faster_rcnn_r50_fpn.py",  # the base of the other large ones
         f"pipeline/detection/losses/{block.loss.type}.py",
         "pipeline/detection/bbox_head.py",
         "pipeline/detection/dataset.py",
+        "pipeline/detection/precision.py",
         "pipeline/detection/scoring.py",
+        "pipeline/detection/step_statistics.py",
         "pipeline/training/augmentation.py",
+        "pipeline/training/batches.py",
+        "pipeline/training/loop.py",
         "pipeline/training/recipe.py",
     ]
     if isinstance(block, Classifier):
@@ -66,19 +69,6 @@ def defining_code(params, block):
             "pipeline/detection/roi_head.py",
         ]
     return files
-
-
-@contextlib.contextmanager
-def locked(folder: Path):
-    """Hold the folder; a second process that wants it waits. The kernel frees it on any death."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting: another process trains in {folder}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

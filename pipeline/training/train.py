@@ -6,16 +6,27 @@ import shutil
 from pathlib import Path
 
 import torch
-from mmengine.runner import Runner
+from mmdet.registry import MODELS
+from mmengine.dist import get_world_size, is_distributed
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner, set_random_seed
 
-import pipeline.detection  # noqa: F401  (registers the method with mmdet)
-from pipeline.files import atomic_folder, write_json
+import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
+from pipeline.detection.hooks import freeze_representation
+from pipeline.files import atomic_folder, locked, write_json
 from pipeline.params import Classifier, Params
 from pipeline.training.checks import check_backbone, check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
+from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
-from pipeline.training.run_folder import locked, newest_checkpoint, run_folder
+from pipeline.training.run_folder import newest_checkpoint, run_folder
+
+RUNNER_KEYS = (
+    "work_dir", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
+    "default_hooks", "custom_hooks", "load_from", "resume", "launcher", "env_cfg",
+    "log_processor", "log_level", "visualizer", "default_scope", "randomness",
+)  # fmt: skip
 
 
 def train(params: Params, name: str) -> None:
@@ -27,6 +38,7 @@ def train(params: Params, name: str) -> None:
         check_start(params, Path("models", block.start_from))
         weights = Path("models", block.start_from, "weights.pth")
     choose_device(params.compute.gpus)
+    check_precision(params.train.precision)
     folder = run_folder(params, name, weights)
     with locked(folder):
         runner = build_runner(params, name, folder, weights)
@@ -38,6 +50,7 @@ def train(params: Params, name: str) -> None:
 
 def build_runner(params, name, folder, weights):
     config = build_config(params, name, folder)
+    divide(config, params.compute, get_world_size())
     checkpoint = newest_checkpoint(folder)
     if checkpoint:
         print(f"resuming {name} from {checkpoint}", flush=True)
@@ -48,7 +61,24 @@ def build_runner(params, name, folder, weights):
         backbone = dict(type="Pretrained", checkpoint=params.detector.weights)
         config.model.backbone.init_cfg = backbone
         check_backbone(params.detector.weights, config.model.backbone)
-    return Runner.from_cfg(config)
+    if is_distributed():
+        config.launcher = "pytorch"
+        # device_ids None: the process's current GPU, or the CPU
+        config.model_wrapper_cfg = dict(
+            type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None
+        )
+    model = build_model(config, frozen=isinstance(params.method(name), Classifier))
+    return Runner(model=model, cfg=config, **{key: config[key] for key in RUNNER_KEYS})
+
+
+def build_model(config, frozen):
+    """The model; what stays as it is must be known before it is wrapped for several GPUs."""
+    init_default_scope("mmdet")
+    set_random_seed(config.randomness.seed)
+    model = MODELS.build(config.model)
+    if frozen:
+        freeze_representation(model)
+    return model
 
 
 def choose_device(gpus):
@@ -57,6 +87,14 @@ def choose_device(gpus):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif gpus == 1 and not torch.cuda.is_available():
         raise ValueError("compute.gpus is 1, but no GPU is visible; set it to auto or 0")
+
+
+def check_precision(precision):
+    """Mixed precision is CUDA's; on a CPU it would only be slower."""
+    if precision != "fp32" and not torch.cuda.is_available():
+        raise ValueError(f"train.precision is {precision}, which needs a GPU; set it to fp32")
+    if precision == "bf16" and not torch.cuda.is_bf16_supported():
+        raise ValueError(f"{torch.cuda.get_device_name()} has no bf16; set train.precision to fp16")
 
 
 def publish(runner, params, name, folder):

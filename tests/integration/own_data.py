@@ -35,7 +35,7 @@ representation:
     loss: {{type: bce}}
     epochs: 2
     prior: 0.01
-    augmentation: {{scale_jitter: [0.8, 1.25], copy_paste: 100}}
+    augmentation: {{copy_paste: 100}}
 classifier:
   bacl:
     from: bce

@@ -49,7 +49,11 @@ def environment():
 def dvc(folder, *arguments, ok=True):
     """Run dvc; returns what it printed."""
     done = subprocess.run(
-        ["dvc", *arguments], cwd=folder, env=environment(), capture_output=True, text=True,
+        ["dvc", *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
         timeout=900,
     )
     output = done.stdout + done.stderr
@@ -121,20 +125,28 @@ def test_an_edit_that_trains_nothing(project, old, new, expected):
 def test_an_experiment_on_the_classifier_leaves_the_representations_cached(project):
     output = dvc(project, "exp", "run", "-S", "classifier.bacl.loss.alpha=0.5")
     assert stages_run(output) == {
-        "train_classifier@bacl", "predict@bacl", "evaluate@bacl", "report",
+        "train_classifier@bacl",
+        "predict@bacl",
+        "evaluate@bacl",
+        "report",
     }
     assert "alpha: 0.5" in (project / "params.yaml").read_text()
 
 
 def test_a_new_block_is_a_new_method(project):
     edit(
-        project, "params.yaml", "classifier:\n",
+        project,
+        "params.yaml",
+        "classifier:\n",
         "classifier:\n  margin:\n    from: bce\n    epochs: 1\n    augmentation: {flip: 0.0}\n"
         "    loss: {type: fcbl, weight: false}\n    hallucination: {enabled: false}\n",
     )
     edit(project, "params.yaml", "methods: [softmax, bce, bacl]", "methods: [softmax, bce, margin]")
     assert stages_run(dvc(project, "repro")) == {
-        "train_classifier@margin", "predict@margin", "evaluate@margin", "report",
+        "train_classifier@margin",
+        "predict@margin",
+        "evaluate@margin",
+        "report",
     }
     state = torch.load(project / "models/margin/weights.pth", weights_only=True)
     assert not any("hallucination" in key for key in state)
@@ -179,7 +191,10 @@ def wait_until_free(lock, seconds=10):
 def run_stage(project, *arguments):
     """Run a stage that must fail; returns its last line."""
     done = subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=project, env=environment(), capture_output=True,
+        [sys.executable, "-m", *arguments],
+        cwd=project,
+        env=environment(),
+        capture_output=True,
         text=True,
     )
     assert done.returncode == 1, done.stdout + done.stderr

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from pipeline import params
 from pipeline.data import symbols
 from pipeline.training.checks import check_backbone, check_weights_file
-from pipeline.training.train import build_runner
+from pipeline.training.train import build_runner, check_precision
 
 RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
 
@@ -54,3 +54,10 @@ def test_training_starts_from_the_backbone_of_the_file(root, tmp_path, monkeypat
     model = build_runner(changed, "bce", tmp_path / "run", None).model
     model.init_weights()
     assert (model.backbone.conv1.weight == 0.5).all()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_mixed_precision_needs_a_gpu():
+    check_precision("fp32")
+    with pytest.raises(ValueError, match=r"train\.precision is bf16, which needs a GPU"):
+        check_precision("bf16")

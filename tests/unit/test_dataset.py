@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 def build(folder, settings=COPY_PASTE, seed=0):
     dataset = dict(
         type="LongTailDataset",
-        ann_file=str(folder / "train.json"),
+        ann_file=str(folder / "index/train"),
         data_prefix=dict(img=str(folder / "images/train")),
         filter_cfg=dict(filter_empty_gt=True),
         pipeline=augmentation.load_transforms(settings, SCALE),
@@ -90,7 +90,7 @@ def test_copy_paste_adds_objects_whose_boxes_fit_their_masks(folder):
 
 def test_no_augmentation_gives_the_annotated_boxes(folder):
     dataset = build(folder, Augmentation(flip=0.0))
-    info = dataset.get_data_info(2)
+    info = dataset.dataset.get_data_info(2)
     expected = np.array([instance["bbox"] for instance in info["instances"]], np.float32)
     assert content(dataset[2])[1] == pytest.approx(expected)
 
@@ -99,7 +99,7 @@ def test_labels_follow_ascending_category_ids(folder):
     dataset = build(folder)
     document = read_json(folder / "train.json")
     for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
+        info = dataset.dataset.get_data_info(index)
         of_image = [a for a in document["annotations"] if a["image_id"] == info["img_id"]]
         found = [instance["bbox_label"] + 1 for instance in info["instances"]]
         assert found == [annotation["category_id"] for annotation in of_image]

@@ -156,7 +156,7 @@ def on_disk(tmp_path, coco):
 def test_prepare_makes_what_evaluation_reads(on_disk, tmp_path):
     out = tmp_path / "data/mine"
     prepare_files(on_disk, out)
-    names = ["categories.csv", "images.csv", "train.json", "val.json"]
+    names = ["categories.csv", "images.csv", "index", "train.json", "val.json"]
     assert sorted(path.name for path in out.iterdir()) == names
     truth = read_truth(out / "val.json", "segm")
     assert [c["name"] for c in truth.categories] == ["قطة", "naïve ☃", "狗"]

@@ -41,6 +41,7 @@ class TestTrainingStep:
         plain = build_detector(config, hallucination=False, **arguments)
         model = build_detector(config, **arguments)
         model.load_state_dict(plain.state_dict(), strict=False)
+        model.roi_head.hallucination.seen.fill_(True)
         batch = training_batch()
         expected, losses = losses_of(plain, batch), losses_of(model, batch)
         assert ("loss_mask" in losses) == masks
@@ -63,12 +64,21 @@ class TestTrainingStep:
         model = build_detector(config, hallucination=dict(sampled_classes=4, samples_per_class=3))
         model.load_state_dict(plain.state_dict(), strict=False)
         inputs, samples = training_batch()
-        for k, sample in enumerate(samples):  # every class is there, so every draw is valid
-            sample.gt_instances.labels = (torch.arange(3) + 3 * k) % CLASSES
+        model.roi_head.hallucination.seen.fill_(True)  # so that every draw is valid
         losses_of(plain, (inputs, samples))
         losses_of(model, (inputs, samples))
         counts = [m.roi_head.bbox_head.loss_cls.class_count.sum() for m in (plain, model)]
         assert counts[1] - counts[0] == 12
+
+    def test_a_step_draws_from_the_steps_before(self, config):
+        plain = build_detector(config, hallucination=False)
+        model = build_detector(config)
+        model.load_state_dict(plain.state_dict(), strict=False)
+        batch = training_batch()
+        expected = [losses_of(plain, batch)["loss_cls"] for _ in range(2)]
+        found = [losses_of(model, batch)["loss_cls"] for _ in range(2)]
+        assert found[0] == expected[0]
+        assert found[1] != expected[1]
 
     def test_images_without_ground_truth(self, config):
         model = build_detector(config)
@@ -77,6 +87,20 @@ class TestTrainingStep:
         assert losses["loss_cls"].isfinite()
         assert not model.roi_head.hallucination.seen.any()
         assert model.roi_head.bbox_head.loss_cls.class_count.sum() == 0
+
+    @pytest.mark.parametrize("masks", [False, True])
+    def test_a_whole_step_in_bfloat16(self, config, masks):
+        model = build_detector(config, masks=masks)
+        batch = training_batch()
+        expected = losses_of(model, batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = losses_of(model, batch)
+        for name, value in model.parse_losses(losses)[1].items():
+            assert value.isfinite()
+            if name != "acc" and "cls" not in name:
+                reference = model.parse_losses(expected)[1][name]
+                torch.testing.assert_close(value.float(), reference, rtol=0.2, atol=0.05)
+        total(model, losses).backward()
 
     def test_nothing_before_the_start_epoch(self, config):
         model = build_detector(config, hallucination=dict(start_epoch=3))

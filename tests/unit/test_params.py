@@ -64,6 +64,13 @@ def test_every_preset_is_valid(root):
         ("report.baseline", "sofmax", ["'sofmax'", "softmax, bce, bacl"]),
         ("report.methods", ["bce"], ["report.baseline", "not in report.methods"]),
         ("report.methods", "bce", ["report.methods", "a list"]),
+        ("train.optimizer", "adam", ["train.optimizer", "sgd, adamw"]),
+        ("train.precision", "fp8", ["train.precision", "fp32, fp16, bf16"]),
+        ("train.base_batch_size", 0, ["train.base_batch_size", "1 to"]),
+        ("compute.images_per_gpu", 0, ["compute.images_per_gpu", "1 to"]),
+        ("representation.bce.proposals", 0, ["representation.bce.proposals", "1 to"]),
+        ("representation.bce.augmentation.short_edges", [640], ["short_edges", "copy_paste"]),
+        ("representation.bce.augmentation.canvas", [640], ["augmentation.canvas", "height"]),
         ("detector.image_scale", [128], ["detector.image_scale", "[width, height]"]),
         ("compute.gpus", "all", ["compute.gpus", "'all'", "auto, 0, 1"]),
         ("compute.gpus", 3, ["compute.gpus", "3"]),
@@ -78,6 +85,12 @@ def test_a_wrong_value_is_named(raw, place, value, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_momentum_is_refused_where_it_has_no_effect(raw):
+    adamw = changed(changed(raw, "train.optimizer", "adamw"), "train.momentum", 0.9)
+    with pytest.raises(ValueError, match=r"train\.momentum has no effect on adamw"):
+        params.parse(params.Params, adamw, "")
 
 
 def test_a_missing_key_is_named(raw):

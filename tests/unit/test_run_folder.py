@@ -15,9 +15,9 @@ from pipeline.training.hooks import forget_after
 def settings(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    data = tmp_path / "data/symbols/train.json"
+    data = tmp_path / "data/symbols/index/train/digest.txt"
     data.parent.mkdir(parents=True)
-    data.write_text("{}")
+    data.write_text("one")
     return params.load(root / "params.yaml")
 
 
@@ -32,7 +32,7 @@ def test_the_key_follows_what_defines_the_run(settings, tmp_path):
     assert key(replace(settings, train=replace(settings.train, learning_rate=1.0))) != before
     other = {**settings.representation, "bce": replace(block, epochs=99)}
     assert key(replace(settings, representation=other)) != before
-    (tmp_path / "data/symbols/train.json").write_text("{ }")
+    (tmp_path / "data/symbols/index/train/digest.txt").write_text("two")
     assert key(settings) != before
 
 
@@ -62,8 +62,9 @@ def test_dvc_yaml_names_the_same_code(settings, root):
     ):
         for block in blocks.values():
             deps = [
-                dep.replace("${detector.config}", settings.detector.config)
-                .replace("${item.loss.type}", block.loss.type)
+                dep.replace("${detector.config}", settings.detector.config).replace(
+                    "${item.loss.type}", block.loss.type
+                )
                 for dep in stages[stage]["do"]["deps"]
             ]
             code = [dep for dep in deps if dep.endswith(".py")]

@@ -15,12 +15,13 @@ from mmengine.dist import all_reduce
 from torch.nn.functional import pad
 
 from ..scoring import SigmoidWithBackground, full_precision, mean_over_rows, one_hot, row_bce
+from ..step_statistics import StepStatistics
 
 CONFUSION_FLOOR = 1e-3
 
 
 @MODELS.register_module(name=["FCBL", "fcbl"])
-class FCBL(SigmoidWithBackground):
+class FCBL(StepStatistics, SigmoidWithBackground):
     """FCBL; ``margin=False, weight=False`` is plain BCE that still keeps the confusion matrix.
 
     Args:
@@ -57,6 +58,8 @@ class FCBL(SigmoidWithBackground):
     def forward(self, cls_score, label, weight=None, avg_factor=None, reduction_override=None):
         """The loss of this batch; afterwards the batch, from all ranks, joins the confusion matrix.
 
+        (Within ``step_statistics.one_step`` it joins at the end of the step.)
+
         A row whose ``weight`` is 0 counts for nothing: not in the mean, not in the confusion.
         Every rank must call this as often as the others, with or without foreground rows.
         """
@@ -65,7 +68,8 @@ class FCBL(SigmoidWithBackground):
             shifted = logits + self.margins(label).to(logits.dtype) if self.margin else logits
             keep = self.kept_pairs(logits.detach(), label) if self.weight_active else None
             rows = row_bce(shifted, one_hot(logits, label), keep)
-            self.update_confusion(logits.detach(), label, weight)
+            counted = torch.ones_like(rows, dtype=torch.bool) if weight is None else weight > 0
+            self.record(logits.detach(), label, counted)
             return mean_over_rows(rows, weight, avg_factor)
 
     def margins(self, label):
@@ -83,12 +87,11 @@ class FCBL(SigmoidWithBackground):
         return keep.to(logits.dtype)
 
     @torch.no_grad()
-    def update_confusion(self, logits, label, weight):
-        """Add the softmax of the foreground rows; the last column of ``batch`` counts them."""
+    def update(self, logits, label, counted):
+        """Add the softmax of the foreground rows that are ``counted`` [N]."""
         classes = self.num_classes
-        rows = pad(logits[:, :classes].softmax(dim=1), (0, 1), value=1.0)
-        if weight is not None:
-            rows = rows * (weight > 0)[:, None]
+        # the last column counts the rows
+        rows = pad(logits[:, :classes].softmax(dim=1), (0, 1), value=1.0) * counted[:, None]
         batch = self.confusion_sum.new_zeros(classes + 1, classes + 1)
         batch.index_add_(0, label, rows.to(batch.dtype))
         foreground = batch[:classes]

@@ -1,0 +1,114 @@
+"""A step does not depend on how its images are divided over GPUs (here: processes) and time."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed
+
+from pipeline import params
+from pipeline.data import symbols
+from pipeline.params import Compute
+from pipeline.training.loop import fewest_equal_parts
+from pipeline.training.train import build_runner
+
+# 18 images in batches of 8: the last one of 2 must be filled up
+IMAGES = 18
+DIVISIONS = {"accumulated": 1, "both": 2, "ranks": 4}
+
+
+def tiny(root):
+    smoke = params.load(root / "configs" / "presets" / "smoke.yaml")
+    data = replace(smoke.data, train_images=IMAGES, val_images=1)
+    once = dict(epochs=1, milestones=[])
+    blocks = {name: replace(block, **once) for name, block in smoke.representation.items()}
+    bacl = replace(smoke.classifier["bacl"], **once)
+    compute = Compute(gpus=0, workers=0, images_per_gpu=2)
+    return replace(
+        smoke, data=data, representation=blocks, classifier={"bacl": bacl}, compute=compute
+    )
+
+
+def train(root, folder, name):
+    weights = folder / "start.pth" if name == "bacl" else None
+    work = folder / f"{name}-{os.environ.get('DIVISION', 'whole')}"
+    runner = build_runner(tiny(root), name, work, weights)
+    runner.train()
+    if runner.rank == 0:
+        model = getattr(runner.model, "module", runner.model)
+        torch.save(model.state_dict(), f"{work}.pth")
+
+
+def worker(rank, ranks, division, root, folder):
+    os.chdir(folder)
+    os.environ.update(LOCAL_RANK=str(rank), DIVISION=division)
+    torch.set_num_threads(1)
+    if ranks > 1:
+        distributed.init_process_group(
+            "gloo", init_method=f"file://{folder}/{division}.meeting", rank=rank, world_size=ranks
+        )
+    for name in ("bce", "bacl"):
+        train(root, folder, name)
+
+
+@pytest.fixture(scope="module")
+def trained(root, tmp_path_factory):
+    """State dicts by (method, division)."""
+    folder = tmp_path_factory.mktemp("micro")
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        settings = tiny(root)
+        symbols.generate(settings.data, folder / "data" / "symbols")
+        start = build_runner(settings, "bce", folder / "start", None).model
+        start.init_weights()
+        torch.save(start.state_dict(), folder / "start.pth")
+    finally:
+        os.chdir(here)
+    for division, ranks in DIVISIONS.items():
+        torch.multiprocessing.spawn(worker, (ranks, division, root, folder), nprocs=ranks)
+    return {
+        (name, division): torch.load(folder / f"{name}-{division}.pth")
+        for name in ("bce", "bacl")
+        for division in DIVISIONS
+    }
+
+
+def per_process(name):
+    """BatchNorm's running statistics are each process's own; the published recipes freeze them."""
+    return "running_" in name or "num_batches" in name
+
+
+@pytest.mark.parametrize("division", ["both", "ranks"])
+@pytest.mark.parametrize("name", ["bce", "bacl"])
+def test_gpus_and_accumulation_take_the_same_steps(trained, name, division):
+    expected, found = trained[name, "accumulated"], trained[name, division]
+    for key in expected:
+        if not per_process(key):
+            torch.testing.assert_close(found[key], expected[key], rtol=1e-3, atol=1e-5, msg=key)
+
+
+def test_the_classifier_learned_confusion_and_statistics(trained):
+    state = trained["bacl", "accumulated"]
+    assert state["roi_head.bbox_head.loss_cls.class_count"].sum() > IMAGES
+    assert state["roi_head.hallucination.seen"].sum() > 5
+
+
+@pytest.mark.parametrize(
+    ("images", "limit", "parts"), [(16, None, 1), (16, 2, 8), (16, 3, 8), (6, 4, 2), (7, 3, 7)]
+)
+def test_micro_batches_are_few_and_equal(images, limit, parts):
+    assert fewest_equal_parts(images, limit) == parts
+
+
+def test_a_total_that_the_gpus_cannot_share_is_refused(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    from mmengine.config import Config
+
+    from pipeline.training.loop import divide
+
+    config = Config(dict(train_dataloader=dict(batch_size=10)))
+    with pytest.raises(ValueError, match=r"train\.batch_size is 10, which 4 GPUs cannot share"):
+        divide(config, Compute(), 4)
