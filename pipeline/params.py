@@ -253,8 +253,11 @@ class Predict:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    """``grouping``: by LVIS's r, c, f, or by SimCal's bins of training objects (COCO-LT)."""
+
     methods: list[str]
     baseline: str
+    grouping: Literal["lvis", "simcal"] = "lvis"
     gallery_images: int = limited(8, low=0, high=200)
 
 

@@ -1,8 +1,9 @@
 """Evaluate the predictions of one method on the val images; needs no GPU.
 
 Reads   data/<data.name>/val.json, predictions/<method>.parquet
-Writes  reports/metrics/<method>.json (with segm/ keys where the predictions have masks),
-        reports/per_category/<method>.csv (of the boxes)
+Writes  reports/metrics/<method>.json: with segm/ keys where the predictions have masks, and AP by
+        SimCal's bins of training objects under simcal/;
+        reports/per_category/<method>.csv: of the boxes
 """
 
 from stages import run_stage

@@ -2,7 +2,8 @@
 
 reads   params.yaml (predict, detector.image_scale), data/<dataset>/val.json and its images,
         models/<name>/
-writes  predictions/<name>.parquet: image_id, category_id, x, y, w, h, score
+writes  predictions/<name>.parquet: image_id, category_id, x, y, w, h, score,
+        and rle where the detector has masks
 """
 
 from pipeline import params

@@ -3,8 +3,10 @@
 Predictions are a .parquet with the columns image_id, category_id, x, y, w, h, score (and rle), or
 a .json list of {image_id, category_id, bbox, score, segmentation}. Writes the metrics as JSON:
 AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR@300, and the same under fixed/ for AP-fixed
-(10,000 detections a category over the data set, no limit an image). Fractions; null where the
-data has nothing to measure.
+(10,000 detections a category over the data set, no limit an image). Where the categories carry
+instance_count (of the training set), also AP by SimCal's bins of it, simcal/AP1 to simcal/AP4:
+[1,20), [20,400), [400,8000) and [8000,inf) training objects. Fractions; null where the data has
+nothing to measure.
 """
 
 import argparse
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for key, value in result.metrics.items():
-        print(f"{key:13} {'-' if value is None else f'{100 * value:6.2f}'}")
+        print(f"{key:16} {'-' if value is None else f'{100 * value:6.2f}'}")
     return 0
 
 

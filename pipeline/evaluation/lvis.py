@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.groupings import LVIS, SIMCAL, has_counts
 from pipeline.evaluation.predictions import Predictions
-from pipeline.evaluation.truth import FREQUENCIES, Truth
+from pipeline.evaluation.truth import Truth
 
 PER_IMAGE = 300
 PER_CATEGORY = 10_000
@@ -34,8 +35,9 @@ class Evaluation:
 def evaluate(truth: Truth, predictions: Predictions, iou_type: str = "bbox") -> Evaluation:
     """AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR@300, and the same under ``fixed/``.
 
-    ``fixed/AR@300`` keeps the name although AP-fixed has no limit of 300. None stands where the
-    data has nothing to measure (no annotation of such a frequency or area).
+    Where the categories carry ``instance_count``, also AP of SimCal's bins, ``simcal/AP1`` to
+    ``simcal/AP4``. ``fixed/AR@300`` keeps the name although AP-fixed has no limit of 300. None
+    stands where the data has nothing to measure (no annotation of such a frequency or area).
     """
     judged = judged_pairs(truth)
     standard = run(truth, predictions, best(predictions.image, predictions, PER_IMAGE), judged)
@@ -165,7 +167,6 @@ def mask_areas(masks, predictions):
 
 def summarize(truth, precision, recall):
     """lvis-api's ``LVISEval.summarize``: means over what is defined."""
-    frequency = np.array([category["frequency"] for category in truth.categories])
     metrics = {
         "AP": mean(precision[..., ALL]),
         "AP50": mean(precision[IOU_50, ..., ALL]),
@@ -174,9 +175,16 @@ def summarize(truth, precision, recall):
         "APm": mean(precision[..., MEDIUM]),
         "APl": mean(precision[..., LARGE]),
     }
-    for letter in FREQUENCIES:
-        metrics[f"AP{letter}"] = mean(precision[:, :, frequency == letter, ALL])
-    return {**metrics, f"AR@{PER_IMAGE}": mean(recall[..., ALL])}
+    metrics.update(group_means(LVIS, truth, precision))
+    metrics[f"AR@{PER_IMAGE}"] = mean(recall[..., ALL])
+    if has_counts(SIMCAL, truth.categories):
+        metrics.update(group_means(SIMCAL, truth, precision))
+    return metrics
+
+
+def group_means(grouping, truth, precision):
+    codes = grouping.codes(truth.categories)
+    return {g.key: mean(precision[:, :, codes == g.code, ALL]) for g in grouping.groups}
 
 
 def per_category(truth, precision, fixed_precision):

@@ -5,9 +5,9 @@ from pathlib import Path
 from pipeline.files import atomic_folder, write_text
 from pipeline.params import Params
 from pipeline.reporting import curves, page, plots, tables
-from pipeline.reporting.gallery import load_truth
 from pipeline.reporting.inputs import Inputs, load_inputs
 from pipeline.reporting.style import to_svg
+from pipeline.reporting.truth import load_truth
 
 
 def build(params: Params, root=Path()) -> None:
@@ -16,33 +16,45 @@ def build(params: Params, root=Path()) -> None:
     Everything is made before anything is written, so an error leaves the last reports as they are.
     """
     inputs = load_inputs(params, root)
-    table = tables.rows(inputs.metrics, inputs.baseline)
+    about = (inputs.metrics, inputs.baseline, inputs.grouping)
+    boxes, masks = tables.box_table(*about), tables.mask_table(*about)
     data = plot_data(inputs)
     figures = draw(inputs, data)
-    html = page.render(inputs, table, figures, load_truth(inputs.val_annotations))
+    truth = load_truth(inputs.val_annotations, inputs.grouping)
+    html = page.render(inputs, boxes, masks, figures, truth)
     reports = root / "reports"
     write_plots(reports / "plots", data, figures)
-    write_text(reports / "ap_by_frequency.csv", tables.to_csv(table))
-    write_text(reports / "ap_by_frequency.md", tables.to_markdown(table))
-    write_text(reports / "ap_by_frequency.tex", tables.to_tex(table))
+    write_table(reports / "ap_by_frequency", boxes)
+    write_table(reports / "ap_by_frequency_segm", masks)
     write_text(reports / "index.html", html)
+
+
+def write_table(path, table):
+    """Write ``path``.{csv,md,tex}; without a table remove those of an earlier report."""
+    kinds = {"csv": tables.to_csv, "md": tables.to_markdown, "tex": tables.to_tex}
+    for kind, text_of in kinds.items():
+        file = path.with_name(f"{path.name}.{kind}")
+        if table:
+            write_text(file, text_of(table))
+        else:
+            file.unlink(missing_ok=True)
 
 
 def plot_data(inputs: Inputs):
     return {
-        "ap_vs_frequency": plots.ap_vs_frequency(inputs.per_category),
-        "ap_by_frequency": plots.ap_by_frequency(inputs.metrics),
+        "ap_vs_frequency": plots.ap_vs_frequency(inputs.per_category, inputs.grouping),
+        "ap_by_frequency": plots.ap_by_frequency(inputs.metrics, inputs.grouping),
         "training_curves": curves.training_curves(inputs.scalars, inputs.methods),
     }
 
 
 def draw(inputs: Inputs, data) -> dict[str, str]:
     """name -> svg; without the plots that have nothing to show."""
-    who = (inputs.methods, inputs.baseline)
+    who, grouping = (inputs.methods, inputs.baseline), inputs.grouping
     figures = {
-        "ap_vs_frequency": plots.draw_ap_vs_frequency(inputs.per_category, *who),
+        "ap_vs_frequency": plots.draw_ap_vs_frequency(inputs.per_category, *who, grouping),
         "ap_by_frequency": plots.draw_ap_by_frequency(data["ap_by_frequency"], *who),
-        "delta_per_category": plots.draw_deltas(inputs.per_category, *who),
+        "delta_per_category": plots.draw_deltas(inputs.per_category, *who, grouping),
         "training_curves": curves.draw_curves(data["training_curves"], *who),
     }
     return {name: to_svg(f, name) for name, f in figures.items() if f is not None}

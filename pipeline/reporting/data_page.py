@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.data.statistics import MEDIUM, SMALL, Statistics, statistics
+from pipeline.evaluation.groupings import LVIS
 from pipeline.files import write_text
-from pipeline.reporting.inputs import GROUPS
 from pipeline.reporting.page import render_template
 from pipeline.reporting.plots import NO_IMAGE, legend_above
 from pipeline.reporting.style import (
@@ -34,7 +34,7 @@ def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
     page = render_template(
         "data.html.j2",
         name=name,
-        groups=GROUPS,
+        groups=LVIS.names,
         splits=splits,
         letters=letters,
         frequency_rows=frequency_rows(splits, letters),
@@ -68,7 +68,7 @@ def frequency_rows(splits, letters) -> list[dict]:
                 for split, s in splits.items()
             },
         }
-        for letter, name in GROUPS.items()
+        for letter, name in LVIS.names.items()
     ]
 
 
@@ -169,7 +169,7 @@ def mark_borders(axes, letters):
             axes.axvline(start + 0.5, c=SHADE, lw=0.8, ls=(0, (3, 3)))
         place = ((start + end + 1) / 2, 0.98)
         transform = axes.get_xaxis_transform()
-        text = f"{GROUPS[letters[start]]}, {end - start}"
+        text = f"{LVIS.names[letters[start]]}, {end - start}"
         axes.text(*place, text, transform=transform, ha="center", va="top", alpha=0.75)
 
 

@@ -1,9 +1,9 @@
 """Which val images the gallery shows, and which boxes of them: truth and each method's detections.
 
-The rule, which the page states too: an image scores, for one method and one frequency group, the
-mean over its objects of the group of the score of the best correct drawn detection (0: not found).
-Its change is that of the last method minus that of the baseline. Images with rare objects come
-first, the largest change (up or down) first; then images with common ones, then with frequent ones.
+The rule, which the page states too: an image scores, for one method and one group of categories,
+the mean over its objects of the group of the score of the best correct drawn detection (0: not
+found). Its change is that of the last method minus that of the baseline. Images with objects of the
+rarest group come first, the largest change (up or down) first; then those of the next group.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pipeline.files import read_json
-from pipeline.reporting.inputs import GROUPS, Inputs
+from pipeline.evaluation.predictions import has_masks
+from pipeline.reporting.inputs import Inputs
+from pipeline.reporting.outlines import Outline, compressed, outline, whole_mask
+from pipeline.reporting.truth import Truth, with_corners
 
 RULE = (
-    "Val images with rare objects come first, ordered by how much the mean score of their rare "
+    "Val images with {rarest} come first, ordered by how much the mean score of these "
     "objects (0 where one is not found) differs between {baseline} and {challenger}, up or down; "
-    "then images with common objects in the same way, then with frequent ones. Drawn are each "
-    "method's best-scored detections, {extra} more than the image has objects and {most} at most."
+    "then images with {others} in the same way. Drawn are each method's best-scored detections, "
+    "{extra} more than the image has objects and {most} at most."
 )
 EXTRA = 2
 MOST = 15
@@ -28,13 +30,17 @@ CORNERS = ["x0", "y0", "x1", "y1"]
 
 @dataclass(frozen=True)
 class Box:
-    """``verdict``: truth, correct, wrong, or unjudged: nobody looked for this category here."""
+    """``verdict``: truth, correct, wrong, or unjudged: nobody looked for this category here.
+
+    ``group`` is the code of the category's group; ``outline`` the mask's, () without a mask.
+    """
 
     name: str
-    frequency: str
+    group: str
     corners: tuple[float, float, float, float]
     verdict: str = "truth"
     score: float | None = None
+    outline: Outline = ()
 
 
 @dataclass(frozen=True)
@@ -46,45 +52,16 @@ class Scene:
     detections: dict[str, list[Box]]
 
 
-@dataclass(frozen=True)
-class Truth:
-    """``objects``: image_id, category_id, frequency, x0, y0, x1, y1; one row an annotation."""
-
-    images: dict[int, dict]
-    objects: pd.DataFrame
-    names: dict[int, str]
-    frequencies: dict[int, str]
-
-
-def load_truth(path) -> Truth:
-    """The LVIS-format val annotations; ``ValueError`` where the file is missing or broken."""
-    data = read_json(path)
-    frequencies = {c["id"]: c["frequency"] for c in data["categories"]}
-    objects = pd.DataFrame(
-        [(a["image_id"], a["category_id"], *a["bbox"]) for a in data["annotations"]],
-        columns=["image_id", "category_id", "x", "y", "w", "h"],
-    )
-    objects = with_corners(objects)
-    objects["frequency"] = objects.category_id.map(frequencies)
-    names = {c["id"]: c["name"] for c in data["categories"]}
-    return Truth({i["id"]: i for i in data["images"]}, objects, names, frequencies)
-
-
-def with_corners(boxes):
-    """x, y, w, h (pixels) become x0, y0, x1, y1."""
-    return boxes.drop(columns=["x", "y", "w", "h"]).assign(
-        x0=boxes.x, y0=boxes.y, x1=boxes.x + boxes.w, y1=boxes.y + boxes.h
-    )
-
-
 def scenes(inputs: Inputs, truth: Truth) -> list[Scene]:
     """The ``report.gallery_images`` images of the rule, the most changed first."""
     chosen = choose(inputs, truth)
-    drawn = {m: drawn_detections(inputs.predictions(m), truth, chosen) for m in inputs.methods}
+    paths = {m: inputs.predictions(m) for m in inputs.methods}
+    masked = any(has_masks(path) for path in paths.values())
+    drawn = {m: drawn_detections(path, truth, chosen, masked) for m, path in paths.items()}
     return [
         Scene(
             truth.images[i],
-            truth_boxes(truth, i),
+            truth_boxes(truth, i, masked),
             {m: judged(truth, i, table[table.image_id == i]) for m, table in drawn.items()},
         )
         for i in chosen
@@ -94,10 +71,10 @@ def scenes(inputs: Inputs, truth: Truth) -> list[Scene]:
 def choose(inputs, truth) -> list[int]:
     """Ids of val images by the rule; ties go to more objects of the group, then to the lower id."""
     chosen: list[int] = []
-    for letter in GROUPS:
+    for code in inputs.grouping.names:
         wanted = inputs.params.report.gallery_images - len(chosen)
         objects = truth.objects[
-            (truth.objects.frequency == letter) & ~truth.objects.image_id.isin(chosen)
+            (truth.objects.group == code) & ~truth.objects.image_id.isin(chosen)
         ]
         if wanted > 0 and len(objects):
             chosen += ranked(inputs, truth, objects)[:wanted]
@@ -117,9 +94,13 @@ def ranked(inputs, truth, objects) -> list[int]:
     return order.id.tolist()
 
 
-def drawn_detections(path, truth, ids) -> pd.DataFrame:
-    """The best-scored detections of these images: objects + ``EXTRA`` each, ``MOST`` at most."""
+def drawn_detections(path, truth, ids, masked=False) -> pd.DataFrame:
+    """The best-scored detections of these images: objects + ``EXTRA`` each, ``MOST`` at most.
+
+    ``masked`` adds the column ``rle`` where the file has it.
+    """
     columns = ["image_id", "category_id", "x", "y", "w", "h", "score"]
+    columns += ["rle"] if masked and has_masks(path) else []
     table = pd.read_parquet(path, columns=columns, filters=[("image_id", "in", list(ids))])
     unknown = set(table.category_id) - set(truth.names)
     if unknown:
@@ -152,14 +133,20 @@ def iou(a, b):
     return np.divide(shared, area, out=np.zeros(shared.shape), where=area > 0)
 
 
-def truth_boxes(truth, image_id) -> list[Box]:
-    own = truth.objects[truth.objects.image_id == image_id]
-    return [box(truth, row.category_id, row) for row in own.itertuples()]
+def truth_boxes(truth, image_id, masked=False) -> list[Box]:
+    own, image = truth.objects[truth.objects.image_id == image_id], truth.images[image_id]
+    outlines = [
+        outline(whole_mask(truth.segmentations[i], image)) if masked else () for i in own.index
+    ]
+    return [
+        box(truth, row.category_id, row, outline=line)
+        for row, line in zip(own.itertuples(), outlines, strict=True)
+    ]
 
 
 def box(truth, category, row, **rest) -> Box:
     corners = (row.x0, row.y0, row.x1, row.y1)
-    return Box(truth.names[category], truth.frequencies[category], corners, **rest)
+    return Box(truth.names[category], truth.groups[category], corners, **rest)
 
 
 def judged(truth, image_id, detections) -> list[Box]:
@@ -175,7 +162,9 @@ def judged(truth, image_id, detections) -> list[Box]:
         verdict = "wrong" if row.category_id in verified else "unjudged"
         if (iou(same, corners) >= MATCH_IOU).any():
             verdict = "correct"
-        boxes.append(box(truth, row.category_id, row, verdict=verdict, score=float(row.score)))
+        line = outline(compressed(row.rle, image)) if "rle" in detections else ()
+        drawn = dict(verdict=verdict, score=float(row.score), outline=line)
+        boxes.append(box(truth, row.category_id, row, **drawn))
     return boxes
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
 from pipeline.params import Params
 
-GROUPS = {"r": "rare", "c": "common", "f": "frequent"}
 PER_CATEGORY_NUMBERS = ("AP", "AP50", "fixed_AP")
 CURVES = ("loss", "lr", "images_per_second")
 
@@ -18,6 +18,7 @@ CURVES = ("loss", "lr", "images_per_second")
 class Inputs:
     """``per_category`` and ``scalars`` have one row a (method, category) and a (method, step).
 
+    ``group`` of ``per_category`` and ``categories`` is the code of ``grouping``'s group.
     ``environments`` holds models/<name>/environment.json of the methods and of what they start
     from, where there is one.
     """
@@ -30,6 +31,10 @@ class Inputs:
     categories: pd.DataFrame
     scalars: pd.DataFrame
     environments: dict[str, dict]
+
+    @property
+    def grouping(self) -> Grouping:
+        return GROUPINGS[self.params.report.grouping]
 
     @property
     def baseline(self) -> str:
@@ -58,13 +63,16 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
     """Read everything small; ``ValueError`` names a missing file and the command that makes it."""
     methods = list(dict.fromkeys(params.report.methods))
     models = list(dict.fromkeys([*methods, *(filter(None, (origin(params, m) for m in methods)))]))
+    grouping = GROUPINGS[params.report.grouping]
+    per_category = pd.concat([read_per_category(root, m) for m in methods], ignore_index=True)
+    categories = read_categories(root / "data" / params.data.name / "categories.csv")
     return Inputs(
         params=params,
         root=root,
         methods=methods,
-        metrics={m: read_metrics(root, m) for m in methods},
-        per_category=pd.concat([read_per_category(root, m) for m in methods], ignore_index=True),
-        categories=read_categories(root / "data" / params.data.name / "categories.csv"),
+        metrics={m: read_metrics(root, m, grouping) for m in methods},
+        per_category=with_group(per_category, grouping),
+        categories=with_group(categories, grouping),
         scalars=pd.concat([read_scalars(root, m) for m in models], ignore_index=True),
         environments={m: env for m in models if (env := read_environment(root, m))},
     )
@@ -81,9 +89,20 @@ def require_file(path, command) -> Path:
     return path
 
 
-def read_metrics(root, method):
+def with_group(table, grouping) -> pd.DataFrame:
+    return table.assign(group=grouping.codes(table.to_dict("records")))
+
+
+def read_metrics(root, method, grouping):
     path = root / "reports" / "metrics" / f"{method}.json"
-    return read_json(require_file(path, f"dvc repro evaluate@{method}"))
+    metrics = read_json(require_file(path, f"dvc repro evaluate@{method}"))
+    missing = [group.key for group in grouping.groups if group.key not in metrics]
+    if missing:
+        raise ValueError(
+            f"{path} has no {missing[0]}: it is older than this grouping; "
+            f"run: dvc repro --force evaluate@{method}"
+        )
+    return metrics
 
 
 def read_table(path, numbers=()):

@@ -6,20 +6,19 @@ import jinja2
 
 from pipeline.reporting import provenance
 from pipeline.reporting.gallery import EXTRA, MOST, RULE
-from pipeline.reporting.inputs import GROUPS, Inputs
+from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
 from pipeline.reporting.plots import deltas
 from pipeline.reporting.style import for_page, method_colours
-from pipeline.reporting.tables import COLUMNS, cells, difference, percent
+from pipeline.reporting.tables import WHY_NONE, cells, difference, has_gaps, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
-HEADLINE = ("AP", "APr", "APc", "APf")
 EXTREMES = 5
 MINUS = "\N{MINUS SIGN}"
 
 
-def render(inputs: Inputs, table, plots: dict[str, str], truth) -> str:
-    """``table``: of tables.rows; ``plots``: name -> svg; ``truth``: gallery.Truth."""
+def render(inputs: Inputs, boxes, masks, plots: dict[str, str], truth) -> str:
+    """``boxes``, ``masks``: tables.Table (or None); ``plots``: name -> svg; ``truth``: Truth."""
     return render_template(
         "index.html.j2",
         data=inputs.params.data,
@@ -27,13 +26,18 @@ def render(inputs: Inputs, table, plots: dict[str, str], truth) -> str:
         baseline=inputs.baseline,
         challenger=inputs.challenger,
         colours=method_colours(inputs.methods, inputs.baseline),
-        groups=GROUPS,
-        sizes=inputs.categories.frequency.value_counts().to_dict(),
+        grouping=inputs.grouping,
+        group_order=list(inputs.grouping.names),
+        sizes=inputs.categories.group.value_counts().to_dict(),
         val_images=len(truth.images),
         sentence=minus(summary(inputs)),
         tiles=tiles(inputs),
-        columns=COLUMNS,
-        cells=cells(table),
+        tables=[
+            {"columns": t.columns, "cells": cells(t), "gaps": has_gaps(t), "of": kind}
+            for kind, t in (("Box", boxes), ("Mask", masks))
+            if t
+        ],
+        why_none=WHY_NONE,
         plots={name: for_page(svg, name, alt_text(name, inputs)) for name, svg in plots.items()},
         categories=category_rows(inputs),
         extremes=extremes(inputs),
@@ -74,16 +78,24 @@ def minus(text) -> str:
     )
 
 
+def headline(inputs) -> dict[str, str]:
+    """key -> title of AP and of the groups' APs."""
+    return {"AP": "AP", **{group.key: group.title for group in inputs.grouping.groups}}
+
+
 def summary(inputs) -> str:
     """What the numbers say, whatever they say, in one or two sentences."""
+    titles = headline(inputs)
     base, own = inputs.metrics[inputs.baseline], inputs.metrics.get(inputs.challenger)
     if own is None:
-        parts = ", ".join(f"{key} {percent(base[key])}" for key in HEADLINE)
+        parts = ", ".join(f"{title} {percent(base[key])}" for key, title in titles.items())
         return f"{inputs.baseline} reaches {parts}."
-    known = [key for key in HEADLINE if difference(own[key], base[key]) is not None]
+    known = [key for key in titles if difference(own[key], base[key]) is not None]
     if not known:
         return f"{inputs.challenger} and {inputs.baseline} have no AP to compare."
-    changes = [f"{k} by {percent(difference(own[k], base[k]), signed=True)}" for k in known]
+    changes = [
+        f"{titles[k]} by {percent(difference(own[k], base[k]), signed=True)}" for k in known
+    ]
     listed = " and ".join([", ".join(changes[:-1]), changes[-1]]) if changes[1:] else changes[0]
     overall = f" (AP {percent(base['AP'])} to {percent(own['AP'])})" if "AP" in known else ""
     return f"{inputs.challenger} changes {listed} points over {inputs.baseline}{overall}."
@@ -95,20 +107,21 @@ def tiles(inputs) -> list[dict]:
     own = inputs.metrics.get(inputs.challenger, base)
     return [
         {
-            "title": key,
+            "title": title,
             "value": percent(own[key]),
             "base": percent(base[key]),
             "delta": difference(own[key], base[key]) if inputs.challenger else None,
         }
-        for key in HEADLINE
+        for key, title in headline(inputs).items()
     ]
 
 
 def alt_text(name, inputs) -> str:
     """What a plot shows, in words; the numbers are in the page's tables."""
+    unit, names = inputs.grouping.unit, ", ".join(inputs.grouping.names.values())
     titles = {
-        "ap_vs_frequency": "AP of every category against its number of training images",
-        "ap_by_frequency": "AP over all, rare, common and frequent categories",
+        "ap_vs_frequency": f"AP of every category against its number of training {unit}",
+        "ap_by_frequency": f"AP over all categories and by group: {names}",
         "delta_per_category": f"AP of every category minus that of {inputs.baseline}",
         "training_curves": "Training loss and learning rate by iteration",
     }
@@ -116,14 +129,14 @@ def alt_text(name, inputs) -> str:
 
 
 def category_rows(inputs) -> list[dict]:
-    """One row a category of the evaluation, the fewest training images first."""
+    """One row a category of the evaluation, the fewest training images (or objects) first."""
     table = inputs.per_category
     wide = table.pivot(index="category_id", columns="method", values="AP")
-    about = table.drop_duplicates("category_id").sort_values("image_count", kind="stable")
+    about = table.drop_duplicates("category_id").sort_values(inputs.grouping.count, kind="stable")
     return [
         {
             "name": row.name,
-            "frequency": row.frequency,
+            "group": row.group,
             "image_count": row.image_count,
             "instance_count": row.instance_count,
             "ap": (ap := [number(wide.at[row.category_id, m]) for m in inputs.methods]),
@@ -145,7 +158,7 @@ def extremes(inputs) -> dict[str, list[dict]]:
     """The challenger's largest gains and losses by category; {} where there is no challenger."""
     if not inputs.challenger:
         return {}
-    table = deltas(inputs.per_category, inputs.baseline)
+    table = deltas(inputs.per_category, inputs.baseline, inputs.grouping)
     table = table.rename(columns={inputs.challenger: "delta"})
     table = table.dropna(subset="delta").sort_values("delta", ascending=False, kind="stable")
     gains = table[table.delta > 0].head(EXTREMES)
@@ -154,5 +167,12 @@ def extremes(inputs) -> dict[str, list[dict]]:
 
 
 def gallery_rule(inputs) -> str:
-    challenger = inputs.challenger or "nothing found"
-    return RULE.format(baseline=inputs.baseline, challenger=challenger, extra=EXTRA, most=MOST)
+    rarest, *others = (group.of("objects") for group in inputs.grouping.groups)
+    return RULE.format(
+        rarest=rarest,
+        others=", then ".join(others),
+        baseline=inputs.baseline,
+        challenger=inputs.challenger or "nothing found",
+        extra=EXTRA,
+        most=MOST,
+    )

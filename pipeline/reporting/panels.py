@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import matplotlib
-from PIL import Image, ImageFont
+import numpy as np
+from PIL import Image, ImageFont, ImageOps
 
 from pipeline.reporting.gallery import Box, found, scenes
 
@@ -26,7 +27,10 @@ LONGEST_NAME = 33
 
 @dataclass(frozen=True)
 class Label:
-    """A drawn box: all in svg units; the tag is the strip that holds the text."""
+    """A drawn box: all in svg units; the tag is the strip that holds the text.
+
+    ``path`` is the mask's outline as svg path data, "" without a mask.
+    """
 
     box: Box
     x: float
@@ -35,6 +39,7 @@ class Label:
     height: float
     text: str
     tag: tuple[float, float, float, float]
+    path: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ def picture(inputs, scene) -> Picture:
     image = scene.image
     scale = WIDTH / image["width"]
     height = image["height"] * scale
-    panels = [panel("ground truth", objects_note(scene), scene.truth, scale, height)]
+    note = objects_note(scene, inputs.grouping)
+    panels = [panel("ground truth", note, scene.truth, scale, height)]
     for method, boxes in scene.detections.items():
         note = f"{found(scene, method)} of {len(scene.truth)} found"
         panels.append(panel(method, note, boxes, scale, height))
@@ -72,16 +78,17 @@ def picture(inputs, scene) -> Picture:
     return Picture(f"photo-{image['id']}", image["file_name"], photo(path), height, panels)
 
 
-def objects_note(scene) -> str:
-    rare = sum(b.frequency == "r" for b in scene.truth)
-    return f"{len(scene.truth)} objects, {rare} rare"
+def objects_note(scene, grouping) -> str:
+    rarest = grouping.groups[0]
+    count = sum(b.group == rarest.code for b in scene.truth)
+    return f"{len(scene.truth)} objects, {count} {rarest.of('').strip()}"
 
 
 def photo(path) -> str:
     """The image as a JPEG data URI; ``ValueError`` where it is absent or not an image."""
     try:
         with Image.open(path) as opened:
-            image = opened.convert("RGB")
+            image = as_trained(opened)
     except OSError as error:
         raise ValueError(f"the val image {path} cannot be read: {error}") from None
     scale = min(max(1.0, SMALLEST / max(image.size)), LARGEST / max(image.size))
@@ -91,6 +98,14 @@ def photo(path) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
+def as_trained(opened):
+    """The pixels as the training reads them: turned by EXIF, 8 bits a channel, no alpha."""
+    image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
 def panel(title, note, boxes, scale, height) -> Panel:
     """Tags are placed for the best score first and drawn for it last, on top."""
     labels: list[Label] = []
@@ -98,7 +113,7 @@ def panel(title, note, boxes, scale, height) -> Panel:
     for box in boxes:
         labels.append(label(box, scale, height, [known.tag for known in labels], edges))
     spoken = "; ".join(
-        f"{b.name} {b.frequency}" if b.score is None else f"{b.name} {b.score:.2f} {b.verdict}"
+        f"{b.name} {b.group}" if b.score is None else f"{b.name} {b.score:.2f} {b.verdict}"
         for b in boxes
     )
     return Panel(title, note, f"{title}: {spoken or 'nothing'}", labels[::-1])
@@ -116,7 +131,12 @@ def label(box, scale, height, tags, edges) -> Label:
     text = name if box.score is None else f"{name} {box.score:.2f}"
     width = min(text_width(text) + 6, WIDTH)
     tag = place(edge, width, height, tags, edges)
-    return Label(box, *edge, text, (*tag, width, TAG_HEIGHT))
+    return Label(box, *edge, text, (*tag, width, TAG_HEIGHT), svg_path(box.outline, scale))
+
+
+def svg_path(outline, scale) -> str:
+    lines = (" ".join(f"{x * scale:.1f},{y * scale:.1f}" for x, y in line) for line in outline)
+    return "".join(f"M{line}Z" for line in lines)
 
 
 def shortened(name) -> str:

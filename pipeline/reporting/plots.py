@@ -1,11 +1,14 @@
-"""The plots of final results: AP against training images, AP by frequency, delta per category."""
+"""The plots of final results: AP against training images, AP by frequency, delta per category.
+
+Under the grouping of SimCal's bins, training objects take the place of training images.
+"""
 
 import matplotlib.ticker
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.reporting.inputs import GROUPS
+from pipeline.evaluation.groupings import NO_GROUP, Grouping
 from pipeline.reporting.style import (
     FULL_WIDTH,
     HALF_WIDTH,
@@ -16,20 +19,22 @@ from pipeline.reporting.style import (
     styled,
 )
 
-GROUP_KEYS = {"all": "AP", **{name: f"AP{letter}" for letter, name in GROUPS.items()}}
+SHADES = (0.16, 0.08, 0.0)  # of neighbouring groups, in turn
 BAR = 0.86
 LETTERS_PER_INCH = 12
-NO_IMAGE = 0.5  # where a category without a training image stands on a log axis
+NO_IMAGE = 0.5  # where a category that is not in training stands on a log axis
 
 
-def ap_vs_frequency(per_category: pd.DataFrame) -> pd.DataFrame:
-    """One row a (method, category): method, name, frequency, image_count, AP (a fraction)."""
-    return per_category[["method", "name", "frequency", "image_count", "AP"]]
+def ap_vs_frequency(per_category: pd.DataFrame, grouping: Grouping) -> pd.DataFrame:
+    """One row a (method, category): method, name, group, the training counts, AP (a fraction)."""
+    columns = ["method", "name", "group", "image_count", "instance_count", "AP"]
+    return per_category[columns].assign(group=per_category.group.map(grouping.name))
 
 
-def ap_by_frequency(metrics) -> pd.DataFrame:
-    """One row a (method, group): method, group (all, rare, common, frequent), AP (a fraction)."""
-    rows = [(m, group, v[key]) for m, v in metrics.items() for group, key in GROUP_KEYS.items()]
+def ap_by_frequency(metrics, grouping: Grouping) -> pd.DataFrame:
+    """One row a (method, group): method, group (all, rare, ...), AP (a fraction)."""
+    keys = {"all": "AP", **{group.name: group.key for group in grouping.groups}}
+    rows = [(m, name, values[key]) for m, values in metrics.items() for name, key in keys.items()]
     return pd.DataFrame(rows, columns=["method", "group", "AP"]).astype({"AP": float})
 
 
@@ -50,11 +55,14 @@ def binned_means(counts, ap):
     )
 
 
-def group_edges(categories: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Per frequency letter its (low, high) in training images; {} where the groups overlap."""
-    counts = categories.image_count.clip(lower=NO_IMAGE)
-    spans = counts.groupby(categories.frequency).agg(["min", "max"])
-    present = [g for g in GROUPS if g in spans.index]
+def group_edges(categories: pd.DataFrame, grouping) -> dict[str, tuple[float, float]]:
+    """Per group code its (low, high) on the axis of counts; {} where the groups overlap.
+
+    What is in no group comes first.
+    """
+    counts = axis_counts(categories, grouping)
+    spans = counts.groupby(categories.group).agg(["min", "max"])
+    present = [code for code in (NO_GROUP, *grouping.names) if code in spans.index]
     lows = [spans.loc[g, "min"] for g in present]
     highs = [spans.loc[g, "max"] for g in present]
     if any(high >= low for high, low in zip(highs, lows[1:], strict=False)):
@@ -64,17 +72,21 @@ def group_edges(categories: pd.DataFrame) -> dict[str, tuple[float, float]]:
     return {g: (edges[i], edges[i + 1]) for i, g in enumerate(present)}
 
 
+def axis_counts(categories, grouping):
+    return categories[grouping.count].clip(lower=NO_IMAGE)
+
+
 @styled
-def draw_ap_vs_frequency(per_category, methods, baseline) -> Figure:
+def draw_ap_vs_frequency(per_category, methods, baseline, grouping) -> Figure:
     figure = Figure(figsize=(FULL_WIDTH, 3.9), layout="constrained")
     axes = figure.subplots()
-    shade_groups(axes, per_category)
+    shade_groups(axes, per_category, grouping)
     many = len(per_category) > RASTER_POINTS
     for method, colour in method_colours(methods, baseline).items():
         known = per_category[(per_category.method == method) & per_category.AP.notna()]
         if known.empty:
             continue
-        counts = known.image_count.clip(lower=NO_IMAGE).to_numpy(float)
+        counts = axis_counts(known, grouping).to_numpy(float)
         ap = 100 * known.AP.to_numpy()
         axes.scatter(
             counts, ap, s=9 if many else 17, c=colour, alpha=0.45, linewidths=0, rasterized=many
@@ -85,18 +97,19 @@ def draw_ap_vs_frequency(per_category, methods, baseline) -> Figure:
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.set_ylim(-3, 112)
     axes.set_yticks(range(0, 101, 20))
-    axes.set_xlabel("training images of the category (log)")
+    axes.set_xlabel(f"training {grouping.unit} of the category (log)")
     axes.set_ylabel("AP of the category, %")
     axes.grid(axis="y")
     legend_above(figure, axes)
     return figure
 
 
-def shade_groups(axes, per_category):
-    edges = group_edges(per_category)
-    for i, (letter, (low, high)) in enumerate(edges.items()):
-        axes.axvspan(low, high, color=SHADE, alpha=(0.16, 0.08, 0.0)[i], lw=0)
-        axes.text(np.sqrt(low * high), 110, GROUPS[letter], ha="center", va="top", alpha=0.75)
+def shade_groups(axes, per_category, grouping):
+    edges = group_edges(per_category, grouping)
+    for i, (code, (low, high)) in enumerate(edges.items()):
+        axes.axvspan(low, high, color=SHADE, alpha=SHADES[i % len(SHADES)], lw=0)
+        name, place = grouping.name(code), np.sqrt(low * high)
+        axes.text(place, 110, name, ha="center", va="top", alpha=0.75)
     if edges:
         axes.set_xlim(min(edges.values())[0], max(edges.values())[1])
 
@@ -116,14 +129,15 @@ def draw_ap_by_frequency(table, methods, baseline) -> Figure:
     figure = Figure(figsize=(HALF_WIDTH, 3.2), layout="constrained")
     axes = figure.subplots()
     width = 0.84 / len(methods)
-    groups = list(GROUP_KEYS)
+    groups = list(dict.fromkeys(table.group))
+    crowd = len(methods) * len(groups)
     for i, (method, colour) in enumerate(method_colours(methods, baseline).items()):
         ap = 100 * table[table.method == method].set_index("group").AP.reindex(groups)
         places = np.arange(len(groups)) + (i - (len(methods) - 1) / 2) * width
         bars = axes.bar(places, ap.fillna(0), width * 0.94, color=colour, label=literal(method))
         texts = ["none" if np.isnan(v) else f"{v:.1f}" for v in ap]
-        turn = 90 if len(methods) > 4 else 0
-        axes.bar_label(bars, texts, padding=2, fontsize=7 if len(methods) < 4 else 6, rotation=turn)
+        turn = 90 if crowd > 16 else 0
+        axes.bar_label(bars, texts, padding=2, fontsize=7 if crowd < 13 else 6, rotation=turn)
     axes.set_xticks(range(len(groups)), groups)
     axes.tick_params(axis="x", length=0)
     axes.set_ylabel("AP, %")
@@ -134,25 +148,25 @@ def draw_ap_by_frequency(table, methods, baseline) -> Figure:
     return figure
 
 
-def deltas(per_category, baseline) -> pd.DataFrame:
-    """Per category the other methods' AP minus the baseline's, sorted by training images.
+def deltas(per_category, baseline, grouping) -> pd.DataFrame:
+    """Per category the other methods' AP minus the baseline's, sorted by the training count.
 
-    Columns: name, frequency, image_count, then one a method; NaN where undefined.
+    Columns: name, group, training_count, then one a method; NaN where undefined.
     """
     wide = per_category.pivot(index="category_id", columns="method", values="AP")
     change = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
     about = per_category.drop_duplicates("category_id").set_index("category_id")
-    about = about[["name", "frequency", "image_count"]]
-    return about.join(change.reindex(about.index)).sort_values("image_count", kind="stable")
+    about = about[["name", "group"]].assign(training_count=about[grouping.count])
+    return about.join(change.reindex(about.index)).sort_values("training_count", kind="stable")
 
 
 @styled
-def draw_deltas(per_category, methods, baseline) -> Figure | None:
+def draw_deltas(per_category, methods, baseline, grouping) -> Figure | None:
     """One panel of bars for each method but the baseline; None where there is no other."""
     others = [m for m in methods if m != baseline]
     if not others:
         return None
-    table = deltas(per_category, baseline)
+    table = deltas(per_category, baseline, grouping)
     figure = Figure(figsize=(FULL_WIDTH, 0.9 + 1.45 * len(others)), layout="constrained")
     panels = figure.subplots(len(others), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     colours = method_colours(methods, baseline)
@@ -166,8 +180,8 @@ def draw_deltas(per_category, methods, baseline) -> Figure | None:
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         axes.margins(x=0.005)
-        mark_groups(axes, table)
-    panels[-1].set_xlabel("categories, from the fewest to the most training images")
+        mark_groups(axes, table, grouping)
+    panels[-1].set_xlabel(f"categories, from the fewest to the most training {grouping.unit}")
     return figure
 
 
@@ -179,15 +193,15 @@ def bars(axes, heights, colour):
     axes.stairs(steps, edges, fill=True, color=colour)
 
 
-def mark_groups(axes, table):
-    """Dashed lines between the frequency groups of the sorted categories, names below them."""
-    letters = table.frequency.to_numpy()
-    starts = [0, *(np.flatnonzero(letters[1:] != letters[:-1]) + 1).tolist()]
-    if len(starts) > len(set(letters)):
+def mark_groups(axes, table, grouping):
+    """Dashed lines between the groups of the sorted categories, names below them."""
+    codes = table.group.to_numpy()
+    starts = [0, *(np.flatnonzero(codes[1:] != codes[:-1]) + 1).tolist()]
+    if len(starts) > len(set(codes)):
         return axes.set_xticks([])
     for start in starts[1:]:
         axes.axvline(start - 0.5, c=SHADE, lw=0.8, ls=(0, (3, 3)))
-    ends = [*starts[1:], len(letters)]
+    ends = [*starts[1:], len(codes)]
     middles = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
-    axes.set_xticks(middles, [GROUPS[letters[start]] for start in starts])
+    axes.set_xticks(middles, [grouping.name(codes[start]) for start in starts])
     axes.tick_params(axis="x", length=0)

@@ -61,6 +61,8 @@ def mix_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
                 bbox_occluded_thr=OCCLUDED_BOX * scale,
                 mask_occluded_thr=OCCLUDED_MASK * scale**2,
             ),
+            # an object in the corner that is covered whole stays, with an empty box: a loss of nan
+            dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
         ]
     return [*transforms, dict(type="PackDetInputs")]
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from hotcoco import mask as rle
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -20,10 +22,15 @@ from pipeline.training.recipe import categories, image_folder, index_folder, tes
 from pipeline.training.train import choose_device
 
 BATCH_SIZE = 8
+MASK_THRESHOLD = 0.5
+MASK_BYTES = 2**28  # decoded masks are as large as the image; so much of them at a time
 
 
 def predict(params: Params, name: str) -> None:
-    """Write one row a detection: image_id, category_id, x, y, w, h (pixels), score."""
+    """Write one row a detection: image_id, category_id, x, y, w, h (pixels), score.
+
+    A detector with masks adds ``rle``: the counts of compressed RLE, in the image's size.
+    """
     params.method(name)
     folder = Path("models", name)
     check_start(params, folder)
@@ -32,7 +39,7 @@ def predict(params: Params, name: str) -> None:
     ids = torch.tensor([category["id"] for category in categories(params)])
     tables = [
         detections(sample, ids)
-        for batch in tqdm(val_loader(params), desc=f"predict {name}", unit="batch")
+        for batch in tqdm(val_loader(params, model), desc=f"predict {name}", unit="batch")
         for sample in run(model, batch)
     ]
     with atomic_path(Path("predictions", f"{name}.parquet")) as temporary:
@@ -42,7 +49,7 @@ def predict(params: Params, name: str) -> None:
 def load_model(params, folder):
     config = Config.fromfile(folder / "config.py")
     init_default_scope("mmdet")
-    config.model.test_cfg.rcnn = test_settings(params)
+    config.model.test_cfg.rcnn = {**test_settings(params), "mask_thr_binary": MASK_THRESHOLD}
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model)
     state = torch.load(folder / "weights.pth", map_location="cpu", weights_only=True)
@@ -50,7 +57,7 @@ def load_model(params, folder):
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def val_loader(params):
+def val_loader(params, model):
     dataset = DATASETS.build(
         dict(
             type="LongTailDataset",
@@ -60,19 +67,42 @@ def val_loader(params):
             pipeline=test_transforms(params.detector.image_scale),
         )
     )
+    size = 1 if model.with_mask else BATCH_SIZE
     workers = params.compute.workers
-    return DataLoader(dataset, BATCH_SIZE, num_workers=workers, collate_fn=pseudo_collate)
+    return DataLoader(dataset, size, num_workers=workers, collate_fn=pseudo_collate)
 
 
 @torch.no_grad()
 def run(model, batch):
-    return [sample.cpu() for sample in model.test_step(batch)]
+    samples = with_masks(model, batch) if model.with_mask else model.test_step(batch)
+    for sample in samples:
+        yield sample.cpu()
+
+
+def with_masks(model, batch):
+    """What ``model.test_step`` gives for one image, as one sample for every few detections.
+
+    A thousand masks of a large photo together would take gigabytes.
+    """
+    data = model.data_preprocessor(batch, False)
+    (sample,) = data["data_samples"]
+    features = model.extract_feat(data["inputs"])
+    proposals = model.rpn_head.predict(features, [sample], rescale=False)
+    head, about = model.roi_head, [sample.metainfo]
+    (found,) = head.predict_bbox(features, about, proposals, head.test_cfg, rescale=False)
+    height, width = sample.ori_shape
+    step = max(1, MASK_BYTES // (height * width))
+    for start in range(0, max(1, len(found)), step):
+        part = found[start : start + step]
+        (sample.pred_instances,) = head.predict_mask(features, about, [part], rescale=True)
+        yield sample
 
 
 def detections(sample, category_ids):
     """One image's detections as a table; boxes in pixels of the original image."""
     found = sample.pred_instances
     boxes = found.bboxes.double().numpy()
+    masks = {"rle": run_lengths(found.masks.numpy())} if "masks" in found else {}
     return pd.DataFrame(
         {
             "image_id": sample.img_id,
@@ -82,5 +112,13 @@ def detections(sample, category_ids):
             "w": boxes[:, 2] - boxes[:, 0],
             "h": boxes[:, 3] - boxes[:, 1],
             "score": found.scores.double().numpy(),
+            **masks,
         }
     )
+
+
+def run_lengths(masks):
+    """Counts of compressed RLE of masks [n, H, W]."""
+    columns_first = np.asfortranarray(masks.transpose(1, 2, 0))
+    texts = [run["counts"].decode() for run in rle.encode(columns_first)]
+    return pd.array(texts, dtype="string[pyarrow]")

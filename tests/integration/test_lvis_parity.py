@@ -17,6 +17,8 @@ masks_api = pytest.importorskip("pycocotools.mask")
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
 
+SIMCAL_BINS = ((1, 20), (20, 400), (400, 8000), (8000, np.inf))
+SIMCAL_KEYS = tuple(f"simcal/AP{number}" for number in range(1, 5))
 KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300")
 
 
@@ -78,6 +80,22 @@ def defined_mean(values):
     return values.mean() if values.size else None
 
 
+def simcal_means(prefix, per_category, instances):
+    """SimCal's bins as the means of lvis-api's AP of their categories."""
+    return {
+        f"{prefix}{key}": defined_mean(
+            np.array(
+                [
+                    per_category[category]
+                    for category, count in instances.items()
+                    if low <= count < high and per_category[category] is not None
+                ]
+            )
+        )
+        for key, (low, high) in zip(SIMCAL_KEYS, SIMCAL_BINS, strict=True)
+    }
+
+
 def assert_parity(folder, annotations, results, iou_type="bbox", limit=ours.PER_CATEGORY):
     predictions = folder / "predictions.json"
     predictions.write_text(json.dumps(results))
@@ -87,6 +105,10 @@ def assert_parity(folder, annotations, results, iou_type="bbox", limit=ours.PER_
     metrics, per_category = reference(annotations, results, iou_type)
     fixed, fixed_per_category = reference(annotations, results, iou_type, limit)
     expected = {**metrics, **{f"fixed/{key}": value for key, value in fixed.items()}}
+    if SIMCAL_KEYS[0] in found.metrics:
+        instances = {row["category_id"]: row["instance_count"] for row in found.categories}
+        expected |= simcal_means("", per_category, instances)
+        expected |= simcal_means("fixed/", fixed_per_category, instances)
     assert differences(found.metrics, expected) == {}
     for column, values in (("AP", per_category), ("fixed_AP", fixed_per_category)):
         mine = {row["category_id"]: row[column] for row in found.categories}
@@ -241,7 +263,12 @@ box = st.tuples(corner, corner, side, side).map(list)
 @st.composite
 def datasets(draw):
     categories = [
-        {"id": number, "name": str(number), "frequency": draw(st.sampled_from("rcf"))}
+        {
+            "id": number,
+            "name": str(number),
+            "frequency": draw(st.sampled_from("rcf")),
+            "instance_count": draw(st.sampled_from([0, 1, 19, 20, 399, 400, 7999, 8000])),
+        }
         for number in draw(st.sets(st.integers(1, 9), min_size=1, max_size=4))
     ]
     a_category = st.sampled_from([category["id"] for category in categories])

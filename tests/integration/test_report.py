@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from hotcoco import mask as rle
 from report_project import NAMES, make_project
 
 from pipeline.params import load
 from pipeline.reporting.build import build
 
+LEGEND = 5  # example boxes above the gallery
 VOID = {"meta", "rect", "use", "image", "path", "br", "img", "link", "input", "circle", "line"}
 
 
@@ -89,7 +91,9 @@ def test_writes_everything(finished, html):
     }
     folder = finished / "reports" / "plots"
     table = pd.read_csv(folder / "ap_vs_frequency.csv", keep_default_na=False)
-    assert table.columns.tolist() == ["method", "name", "frequency", "image_count", "AP"]
+    assert table.columns.tolist() == [
+        "method", "name", "group", "image_count", "instance_count", "AP",
+    ]
     assert len(table) == 3 * len(NAMES)
     assert "none" in table.name.tolist()
     bars = pd.read_csv(folder / "ap_by_frequency.csv")
@@ -131,6 +135,89 @@ def test_gallery_shows_each_image_once_and_each_method(html):
     assert {"correct", "wrong", "unjudged"} <= set(re.findall(r'<g class="(\w+)', html))
 
 
+def add_masks(root):
+    """Boxes as masks in the predictions, diamonds as masks of the objects, and their AP."""
+    path = root / "data/blocks/val.json"
+    val = json.loads(path.read_text())
+    for annotation in val["annotations"]:
+        x, y, w, h = annotation["bbox"]
+        middle = (x + w / 2, y + h / 2)
+        diamond = [x, middle[1], middle[0], y, x + w, middle[1], middle[0], y + h]
+        annotation["segmentation"] = [diamond]
+    path.write_text(json.dumps(val))
+    for method in ("softmax", "bce", "bacl"):
+        path = root / f"predictions/{method}.parquet"
+        table = pd.read_parquet(path)
+        runs = rle.frPyObjects(table[list("xywh")].to_numpy(), 128, 128)
+        table.assign(rle=[run["counts"].decode() for run in runs]).to_parquet(path)
+        path = root / f"reports/metrics/{method}.json"
+        metrics = json.loads(path.read_text())
+        segm = {f"segm/{key}": value and value / 2 for key, value in metrics.items()}
+        path.write_text(json.dumps(metrics | segm))
+
+
+def test_masks_are_outlined_and_have_a_table(project):
+    add_masks(project)
+    html = run(project)
+    page = Page(html)
+    assert "<h3>Box AP</h3>" in html and "<h3>Mask AP</h3>" in html
+    boxes, masks = (
+        pd.read_csv(project / f"reports/ap_by_frequency{kind}.csv", index_col="method")
+        for kind in ("", "_segm")
+    )
+    names = ["AP", "AP50", "AP75", "APr", "APc", "APf", "delta_AP"]
+    assert masks.columns.tolist() == names
+    pd.testing.assert_frame_equal(masks, boxes[names] / 2)
+    assert {p.suffix for p in (project / "reports").glob("ap_by_frequency_segm.*")} == {
+        ".csv", ".md", ".tex",
+    }  # fmt: skip
+    drawn = [v["d"] for tag, v in page.tags if tag == "path" and v.get("class") == "mask"]
+    assert len(drawn) == len([v for tag, v in page.tags if v.get("class") == "edge"]) - LEGEND
+    assert all(re.fullmatch(r"(M[\d.]+,[\d.]+( [\d.]+,[\d.]+)*Z)+", path) for path in drawn)
+
+
+def test_without_masks_nothing_is_said_about_them(project, html):
+    assert 'class="mask"' not in html and "Mask" not in html and "segm" not in html
+    (project / "reports/ap_by_frequency_segm.md").write_text("of an earlier detector")
+    run(project)
+    assert not list((project / "reports").glob("*segm*"))
+
+
+def add_bins(root):
+    for method in ("softmax", "bce", "bacl"):
+        path = root / f"reports/metrics/{method}.json"
+        metrics = json.loads(path.read_text())
+        bins = {"simcal/AP1": 0.125, "simcal/AP2": 0.5, "simcal/AP3": 0.75, "simcal/AP4": None}
+        path.write_text(json.dumps(metrics | bins | {f"fixed/{k}": v for k, v in bins.items()}))
+
+
+def test_simcal_bins_take_the_place_of_rare_common_frequent(project):
+    add_bins(project)
+    edit(project, "gallery_images: 4", "gallery_images: 4, grouping: simcal")
+    html = run(project)
+    Page(html)
+    header = (project / "reports/ap_by_frequency.md").read_text().splitlines()[0]
+    assert "| AP [1,20) | AP [20,400) | AP [400,8000) | AP [8000,∞) | ΔAP |" in header
+    assert "APr" not in header
+    shown = re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
+    text = " ".join(" ".join(Page(shown).text).split())
+    for word in ("rare", "common", "frequent"):
+        assert not re.search(rf"\b{word}\b", text), word
+    assert "4 in [1,20), 6 in [20,400), 2 in [400,8000), 0 in [8000,∞)" in text
+    assert "no such category has an object in the val images" in text
+    bars = pd.read_csv(project / "reports/plots/ap_by_frequency.csv")
+    assert list(bars.group.unique()) == ["all", "[1,20)", "[20,400)", "[400,8000)", "[8000,∞)"]
+    table = pd.read_csv(project / "reports/plots/ap_vs_frequency.csv")
+    assert set(table.group) == {"[1,20)", "[20,400)", "[400,8000)"}
+    assert "training objects of the category" in html
+
+
+def test_metrics_without_the_bins_name_the_remedy(project):
+    edit(project, "gallery_images: 4", "gallery_images: 4, grouping: simcal")
+    with pytest.raises(ValueError, match=r"no simcal/AP1.*dvc repro --force evaluate@softmax"):
+        run(project)
+
+
 def test_gallery_starts_with_the_largest_change_on_rare_objects(project):
     """In image 5 only, the last method loses all of its rare objects."""
     val = json.loads((project / "data/blocks/val.json").read_text())
@@ -143,7 +230,7 @@ def test_gallery_starts_with_the_largest_change_on_rare_objects(project):
     perfect.to_parquet(project / "predictions/softmax.parquet")
     perfect[perfect.image_id != target].to_parquet(project / "predictions/bacl.parquet")
     edit(project, "gallery_images: 4", "gallery_images: 1")
-    assert f'<h3 class="file">{target:06d}.png</h3>' in run(project)
+    assert f'<h3 class="file"><bdi>{target:06d}.png</bdi></h3>' in run(project)
 
 
 def test_same_input_gives_the_same_bytes(finished, html, project):

@@ -49,6 +49,7 @@ def project(tmp_path, root, monkeypatch):
     for number, method in enumerate(("softmax", "bce", "bacl"), 1):
         write_training(tmp_path, method, scalars(range(1, 21)))
         metrics = {"AP": number / 10, "APr": number / 20, "APc": None, "fixed/AP": number / 10}
+        metrics |= {"simcal/AP1": number / 40, "segm/fixed/simcal/AP4": 0.5}
         write(tmp_path / f"reports/metrics/{method}.json", json.dumps(metrics))
     write(tmp_path / "reports/index.html", "<h1>AP</h1>")
     write(tmp_path / "reports/ap_by_frequency.csv", "method,AP\nbacl,0.3\n")
@@ -115,6 +116,8 @@ def test_one_parent_with_the_headline_and_a_child_per_stage(project):
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["AP"] == parent.data.metrics["bacl/AP"] == 0.3
     assert parent.data.metrics["softmax/APr"] == 0.05
+    assert parent.data.metrics["softmax/simcal/AP1"] == 0.025
+    assert parent.data.metrics["bacl/segm/fixed/simcal/AP4"] == 0.5
     assert parent.data.params["classifier.bacl.loss.alpha"] == "0.85"
     assert {d.dataset.name for d in parent.inputs.dataset_inputs} == {
         "symbols/train",

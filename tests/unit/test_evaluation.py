@@ -17,7 +17,8 @@ from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.run import evaluate_files
 from stages.evaluate import evaluate as evaluate_stage
 
-KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300"]
+LVIS_KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300"]
+KEYS = LVIS_KEYS + [f"simcal/AP{code}" for code in "1234"]
 
 
 @pytest.fixture
@@ -128,6 +129,19 @@ def test_stored_float32_and_small_integers_are_fine(files):
 
 def test_annotation_id_zero_can_be_matched(files):
     assert evaluate_files(*files).metrics["AR@300"] == 1
+
+
+def test_simcal_bins_are_means_of_their_categories(files):
+    """Category 3 has 200 training objects, category 9 has 30."""
+    metrics = evaluate_files(*files).metrics
+    assert metrics["simcal/AP2"] == metrics["fixed/simcal/AP2"] == pytest.approx(5 / 6)
+    assert [metrics[f"simcal/AP{code}"] for code in "134"] == [None] * 3
+
+
+def test_without_instance_counts_there_are_no_bins(files, truth):
+    del truth["categories"][0]["instance_count"]
+    files[0].write_text(json.dumps(truth))
+    assert list(evaluate_files(*files).metrics) == LVIS_KEYS + [f"fixed/{key}" for key in LVIS_KEYS]
 
 
 @given(

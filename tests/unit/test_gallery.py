@@ -6,11 +6,13 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from hotcoco import mask as rle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.reporting import gallery, panels
+from pipeline.reporting import gallery, outlines, panels
+from pipeline.reporting import truth as truth_file
 
 COLUMNS = ["image_id", "category_id", "x", "y", "w", "h", "score"]
 RARE, COMMON = 1, 2
@@ -18,11 +20,11 @@ RARE, COMMON = 1, 2
 
 def make_truth(annotations, images):
     objects = pd.DataFrame(annotations, columns=["image_id", "category_id", "x", "y", "w", "h"])
-    objects = gallery.with_corners(objects)
-    frequencies = {RARE: "r", COMMON: "c", 3: "f", 4: "f", 5: "f"}
-    objects["frequency"] = objects.category_id.map(frequencies)
-    names = {i: f"name {i}" for i in frequencies}
-    return gallery.Truth(images, objects, names, frequencies)
+    objects = truth_file.with_corners(objects)
+    groups = {RARE: "r", COMMON: "c", 3: "f", 4: "f", 5: "f"}
+    objects["group"] = objects.category_id.map(groups)
+    names = {i: f"name {i}" for i in groups}
+    return truth_file.Truth(images, objects, names, groups, [])
 
 
 def write(path, rows):
@@ -59,7 +61,7 @@ def test_verdicts_follow_the_federated_annotations():
         (7, 3, 0, 0, 10, 10, 0.5),  # known to be absent
         (7, 4, 0, 0, 10, 10, 0.4),  # nobody looked for it
     ]
-    detections = gallery.with_corners(pd.DataFrame(rows, columns=COLUMNS))
+    detections = truth_file.with_corners(pd.DataFrame(rows, columns=COLUMNS))
     verdicts = [b.verdict for b in gallery.judged(truth, 7, detections)]
     assert verdicts == ["correct", "wrong", "unjudged", "correct", "wrong", "unjudged"]
 
@@ -72,7 +74,7 @@ def test_an_object_counts_its_best_correct_detection_once():
         (7, RARE, 40, 0, 10, 10, 0.2),
         (7, COMMON, 40, 0, 10, 10, 0.9),
     ]
-    detections = gallery.with_corners(pd.DataFrame(rows, columns=COLUMNS))
+    detections = truth_file.with_corners(pd.DataFrame(rows, columns=COLUMNS))
     assert gallery.found_scores(truth.objects, detections)[7] == pytest.approx(0.9)
 
 
@@ -140,3 +142,73 @@ def test_a_bad_image_is_named(tmp_path, content):
         (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.png cannot be read"):
         panels.photo(tmp_path / "a.png")
+
+
+def filled(outline, shape):
+    """The pixels inside of an outline; svg's evenodd rule."""
+    import cv2
+
+    canvas = np.zeros(shape, np.uint8)
+    cv2.fillPoly(canvas, [np.floor(line).astype(np.int32) for line in outline], 1)
+    return canvas
+
+
+@pytest.mark.parametrize("kind", ["compressed", "uncompressed", "polygons"])
+def test_outline_follows_the_parts_of_a_mask(kind):
+    image = {"height": 60, "width": 80}
+    pixels = np.zeros((60, 80), np.uint8)
+    pixels[5:25, 10:40] = 1
+    pixels[40:58, 60:79] = 1
+    squares = [[10, 5, 40, 5, 40, 25, 10, 25], [60, 40, 79, 40, 79, 58, 60, 58]]
+    columns = pixels.T.ravel()
+    edges = np.flatnonzero(np.diff(columns)) + 1
+    mask = {
+        "compressed": rle.encode(np.asfortranarray(pixels)),
+        "uncompressed": {
+            "size": [60, 80], "counts": np.diff(edges, prepend=0, append=len(columns)).tolist(),
+        },
+        "polygons": squares,
+    }[kind]  # fmt: skip
+    outline = outlines.outline(outlines.whole_mask(mask, image))
+    assert (filled(outline, pixels.shape) == pixels).all()
+    assert sum(map(len, outline)) == 8
+
+
+def test_outline_of_a_ring_has_its_hole_and_of_nothing_is_nothing():
+    pixels = np.zeros((60, 80), np.uint8)
+    pixels[5:55, 10:70] = 1
+    pixels[20:40, 30:50] = 0
+    outline = outlines.outline(rle.encode(np.asfortranarray(pixels)))
+    assert len(outline) == 2
+    hole = min(outline, key=lambda line: np.ptp(line[:, 0]))
+    assert np.abs([*hole.min(0), *hole.max(0)] - np.array([30, 20, 50, 40])).max() <= 1
+    assert outlines.outline(rle.encode(np.asfortranarray(pixels * 0))) == ()
+
+
+def test_svg_path_is_in_units_of_the_panel():
+    outline = (np.array([[0.5, 0.5], [10.5, 0.5], [10.5, 20.5]]),)
+    assert panels.svg_path(outline, 2) == "M1.0,1.0 21.0,1.0 21.0,41.0Z"
+    assert panels.svg_path((), 2) == ""
+
+
+def pixels_of(data):
+    with Image.open(io.BytesIO(base64.b64decode(data.split("base64,")[1]))) as image:
+        return np.asarray(image).astype(int)
+
+
+def test_photos_are_shown_as_the_training_reads_them(tmp_path):
+    """Turned by EXIF, 16 bits reduced to 8, transparency ignored."""
+    import cv2
+
+    ramp = np.linspace(0, 255, 320 * 360).reshape(320, 360)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    Image.fromarray((ramp * 257).astype(np.uint16)).save(tmp_path / "deep.png")
+    rgba = np.dstack([ramp, ramp, ramp, 255 - ramp]).astype(np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "clear.png")
+    for name in ("turned.jpg", "deep.png", "clear.png"):
+        trained = cv2.imread(str(tmp_path / name), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+        shown = pixels_of(panels.photo(tmp_path / name))
+        assert shown.shape == trained.shape, name
+        assert np.abs(shown - trained).mean() < 2, name

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.reporting import plots, style
 
 
-def categories(counts, letters):
-    return pd.DataFrame({"image_count": counts, "frequency": list(letters)})
+def categories(counts, codes, count="image_count"):
+    return pd.DataFrame({count: counts, "group": list(codes)})
 
 
 @settings(max_examples=40, deadline=None)
@@ -32,14 +33,21 @@ def test_binned_means_of_one_bin_are_the_means():
 
 
 def test_groups_meet_between_their_counts():
-    edges = plots.group_edges(categories([1, 10, 11, 100, 101, 400], "rrccff"))
+    edges = plots.group_edges(categories([1, 10, 11, 100, 101, 400], "rrccff"), LVIS)
     assert list(edges) == ["r", "c", "f"]
     assert 10 < edges["r"][1] == edges["c"][0] < 11
     assert 100 < edges["c"][1] == edges["f"][0] < 101
 
 
 def test_groups_that_overlap_are_not_shaded():
-    assert plots.group_edges(categories([1, 50, 11], "rrc")) == {}
+    assert plots.group_edges(categories([1, 50, 11], "rrc"), LVIS) == {}
+
+
+def test_what_is_in_no_group_keeps_a_place_on_the_axis():
+    table = categories([0, 3, 20, 9000], ["", "1", "2", "4"], "instance_count")
+    edges = plots.group_edges(table, SIMCAL)
+    assert list(edges) == ["", "1", "2", "4"]
+    assert 0 < edges[""][0] < plots.NO_IMAGE < edges[""][1] == edges["1"][0] < 3
 
 
 def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
@@ -48,18 +56,20 @@ def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
             "method": ["a", "a", "b", "b"],
             "category_id": [1, 2, 1, 2],
             "name": ["x", "y"] * 2,
-            "frequency": ["f", "r"] * 2,
+            "group": ["f", "r"] * 2,
             "image_count": [200, 3] * 2,
             "AP": [0.5, np.nan, 0.75, 0.1],
         }
     )
-    change = plots.deltas(table, "a")
+    change = plots.deltas(table, "a", LVIS)
     assert change.name.tolist() == ["y", "x"]
     assert change.b.tolist() == pytest.approx([np.nan, 0.25], nan_ok=True)
 
 
 def test_svg_is_the_same_each_time_and_follows_the_colours_of_the_page():
-    table = plots.ap_by_frequency({"$m_1$": {"AP": 0.5, "APr": None, "APc": 0.2, "APf": 0.7}})
+    table = plots.ap_by_frequency(
+        {"$m_1$": {"AP": 0.5, "APr": None, "APc": 0.2, "APf": 0.7}}, LVIS
+    )
     figures = [plots.draw_ap_by_frequency(table, ["$m_1$"], "$m_1$") for _ in range(2)]
     svgs = [style.to_svg(figure, "bars") for figure in figures]
     assert svgs[0] == svgs[1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import presets
+from pipeline import params, presets
 
 
 def test_the_default_params_are_the_preset_symbols(root):
@@ -31,3 +31,15 @@ def test_a_copy_never_overwrites(root, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="exists already"):
         presets.copy("smoke", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_own_data_is_complete_and_marks_the_lines_to_edit(root):
+    path = root / "configs/presets/own_data.yaml"
+    loaded = params.load(path)
+    assert isinstance(loaded.data, params.FilesData)
+    assert loaded.report.methods == ["softmax", "bce", "bacl"]
+    marked = [line for line in path.read_text().splitlines() if "# yours" in line]
+    assert [line.split(":")[0].strip() for line in marked] == [
+        "name", "source", "train", "val", "image_scale",
+    ]  # fmt: skip
+    assert "Published AP: none" in presets.summary(path)
