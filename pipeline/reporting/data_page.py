@@ -23,7 +23,9 @@ from pipeline.reporting.style import (
 
 SPLITS = {"train": COLOURS[0], "val": COLOURS[1]}
 BINS = 40
-LARGEST_DOT = 420  # square points, for the most frequent image size
+DRAWN_IMAGES = 0.99
+LARGEST_DOT = 260  # square points, for the most frequent image size
+HEADROOM = 8  # above the highest dot, for the names of the groups
 
 
 def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
@@ -137,15 +139,16 @@ def draw_categories(splits, letters) -> Figure:
     figure = Figure(figsize=(FULL_WIDTH, 3.6), layout="constrained")
     axes = figure.subplots()
     many = len(order) > 300
-    dots = dict(s=5 if many else 11, linewidths=0, alpha=0.6)
+    dots = dict(s=6 if many else 14, linewidths=0, alpha=0.75)
     for split, colour in SPLITS.items():
         objects = np.maximum(splits[split].instance_count[order], NO_IMAGE)
         axes.scatter(places, objects, color=colour, label=f"{split} objects", **dots)
     images = np.maximum(train.image_count[order], NO_IMAGE)
-    axes.plot(places, images, color=SPLITS["train"], lw=2.2, label="train images")
+    axes.plot(places, images, color=SHADE, lw=2.2, label="train images", zorder=1)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(count_label))
     axes.set_xlim(0, len(order) + 1)
+    axes.set_ylim(top=HEADROOM * max(s.instance_count.max() for s in splits.values()))
     axes.set_ylabel("images or objects (log)")
     axes.set_xlabel("categories, from the most to the fewest training images")
     axes.grid(axis="y")
@@ -175,12 +178,15 @@ def mark_borders(axes, letters):
 
 @styled
 def draw_boxes(splits) -> Figure:
-    most = max(int(s.boxes.max()) for s in splits.values())
-    edges = np.unique(np.geomspace(1, most + 1, BINS).astype(int))
+    """Without the crowded few: on LVIS they would take four fifths of the axis."""
+    both = np.concatenate([s.boxes for s in splits.values()])
+    end = int(np.quantile(both, DRAWN_IMAGES)) + 1
+    edges = np.arange(0, end + 1, -(-end // BINS)) - 0.5
     figure, axes = half_figure()
     for split, colour in SPLITS.items():
-        outline(axes, splits[split].boxes, np.append(edges, most + 1), split, colour)
-    axes.set_xlabel("objects of the image (log)")
+        outline(axes, splits[split].boxes, edges, split, colour)
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.set_xlabel("objects of the image")
     axes.set_ylabel("share of the images, %")
     legend_above(figure, axes)
     return figure
@@ -192,6 +198,8 @@ def draw_box_sizes(splits) -> Figure:
     both = np.concatenate(list(sides.values()))
     edges = np.geomspace(max(both.min(), 1), both.max() * 1.001, BINS + 1)
     figure, axes = half_figure()
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     for split, colour in SPLITS.items():
         outline(axes, sides[split], edges, split, colour)
     for limit in (SMALL, MEDIUM):
@@ -205,14 +213,12 @@ def draw_box_sizes(splits) -> Figure:
 def half_figure():
     figure = Figure(figsize=(HALF_WIDTH, 3.0), layout="constrained")
     axes = figure.subplots()
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.grid(axis="y")
     return figure, axes
 
 
 def outline(axes, values, edges, label, colour):
-    counts, edges = np.histogram(values, np.unique(edges))
+    counts, _ = np.histogram(values, edges)
     heights = 100 * counts / max(len(values), 1)
     axes.stairs(heights, edges, color=colour, lw=1.8, label=label)
     axes.stairs(heights, edges, color=colour, fill=True, alpha=0.12)
