@@ -22,6 +22,12 @@ from pipeline.reporting.style import (
 )
 
 SPLITS = {"train": COLOURS[0], "val": COLOURS[1]}
+SHOWN = {  # what a plot shows, in words; the numbers are in the page's tables
+    "categories": "Training images, training objects and val objects of every category",
+    "boxes_per_image": "Histogram of objects per image, train and val",
+    "box_sizes": "Histogram of object sizes, train and val",
+    "image_sizes": "Widths and heights of the images, train and val",
+}
 BINS = 40
 DRAWN_IMAGES = 0.99
 LARGEST_DOT = 260  # square points, for the most frequent image size
@@ -44,9 +50,7 @@ def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
         image_rows=image_rows(splits),
         categories=category_rows(categories, splits),
         plots={
-            key: for_page(
-                to_svg(figure, key), key, f"{key.replace('_', ' ')} of {len(splits)} splits"
-            )
+            key: for_page(to_svg(figure, key), key, SHOWN[key])
             for key, figure in draw(splits, letters).items()
         },
     )
@@ -146,7 +150,7 @@ def draw_categories(splits, letters) -> Figure:
     images = np.maximum(train.image_count[order], NO_IMAGE)
     axes.plot(places, images, color=SHADE, lw=2.2, label="train images", zorder=1)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(count_label))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
     axes.set_xlim(0, len(order) + 1)
     axes.set_ylim(top=HEADROOM * max(s.instance_count.max() for s in splits.values()))
     axes.set_ylabel("images or objects (log)")
@@ -155,10 +159,6 @@ def draw_categories(splits, letters) -> Figure:
     mark_borders(axes, letters[order])
     legend_above(figure, axes)
     return figure
-
-
-def count_label(value, _):
-    return "none" if value < 1 else f"{value:,.0f}"
 
 
 def mark_borders(axes, letters):
@@ -170,10 +170,13 @@ def mark_borders(axes, letters):
     for start, end in zip(starts, ends, strict=True):
         if start:
             axes.axvline(start + 0.5, c=SHADE, lw=0.8, ls=(0, (3, 3)))
-        place = ((start + end + 1) / 2, 0.98)
-        transform = axes.get_xaxis_transform()
-        text = f"{GROUPS[letters[start]]}, {end - start}"
-        axes.text(*place, text, transform=transform, ha="center", va="top", alpha=0.75)
+        # the outer names keep inside of the plot, however narrow their groups are
+        side = "left" if start == 0 else "right" if end == len(letters) else "center"
+        place = {"left": 0.6, "center": (start + end + 1) / 2, "right": len(letters) + 0.6}[side]
+        text = f"{GROUPS[letters[start]]}, {end - start:,}"
+        axes.text(
+            place, 0.98, text, transform=axes.get_xaxis_transform(), ha=side, va="top", alpha=0.75
+        )
 
 
 @styled
