@@ -77,7 +77,7 @@ def write_member(opened, info, path, bar):
                 file.write(block)
                 bar.update(len(block))
     except DAMAGE:  # it may have the right size by now, and would be taken for complete
-        path.unlink()
+        path.unlink(missing_ok=True)
         raise
 
 
