@@ -88,7 +88,7 @@ def detections(model, settings):
 
     from pipeline.training.predict import val_loader
 
-    batch = pseudo_collate([next(iter(val_loader(settings).dataset))])
+    batch = pseudo_collate([next(iter(val_loader(settings, model).dataset))])
     with torch.no_grad():
         found = model.eval().test_step(batch)[0].pred_instances
     return {"boxes": len(found), "masks": list(found.masks.shape) if "masks" in found else None}

@@ -67,10 +67,18 @@ def write_members(opened, found, temporary):
     with bar, naming_disk(temporary.parent, left):
         for info, path in todo:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with opened.open(info) as packed, open(path, "wb") as file:
-                while block := packed.read(2**20):
-                    file.write(block)
-                    bar.update(len(block))
+            write_member(opened, info, path, bar)
+
+
+def write_member(opened, info, path, bar):
+    try:
+        with opened.open(info) as packed, open(path, "wb") as file:
+            while block := packed.read(2**20):
+                file.write(block)
+                bar.update(len(block))
+    except DAMAGE:  # it may have the right size by now, and would be taken for complete
+        path.unlink(missing_ok=True)
+        raise
 
 
 def is_complete(info, path):

@@ -1,29 +1,22 @@
-"""reports/data/<name>.html: one self-contained page about a data set, and its plots."""
+"""reports/data/<name>.html: one self-contained page about a data set."""
 
 from pathlib import Path
 
-import matplotlib.ticker
 import numpy as np
-from matplotlib.figure import Figure
 
-from pipeline.data.statistics import MEDIUM, SMALL, Statistics, statistics
+from pipeline.data.statistics import statistics
 from pipeline.evaluation.groupings import LVIS
 from pipeline.files import write_text
+from pipeline.reporting.data_plots import SPLITS, draw
 from pipeline.reporting.page import render_template
-from pipeline.reporting.plots import NO_IMAGE, legend_above
-from pipeline.reporting.style import (
-    COLOURS,
-    FULL_WIDTH,
-    HALF_WIDTH,
-    SHADE,
-    for_page,
-    styled,
-    to_svg,
-)
+from pipeline.reporting.style import for_page, to_svg
 
-SPLITS = {"train": COLOURS[0], "val": COLOURS[1]}
-BINS = 40
-LARGEST_DOT = 420  # square points, for the most frequent image size
+SHOWN = {  # what a plot shows, in words; the numbers are in the page's tables
+    "categories": "Training images, training objects and val objects of every category",
+    "boxes_per_image": "Histogram of objects per image, train and val",
+    "box_sizes": "Histogram of object sizes, train and val",
+    "image_sizes": "Widths and heights of the images, train and val",
+}
 
 
 def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
@@ -42,9 +35,7 @@ def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
         image_rows=image_rows(splits),
         categories=category_rows(categories, splits),
         plots={
-            key: for_page(
-                to_svg(figure, key), key, f"{key.replace('_', ' ')} of {len(splits)} splits"
-            )
+            key: for_page(to_svg(figure, key), key, SHOWN[key])
             for key, figure in draw(splits, letters).items()
         },
     )
@@ -117,120 +108,3 @@ def category_rows(categories, splits) -> list[dict]:
         for i, category in enumerate(categories)
     ]
     return sorted(rows, key=lambda row: -row["counts"][0])
-
-
-def draw(splits: dict[str, Statistics], letters) -> dict[str, Figure]:
-    return {
-        "categories": draw_categories(splits, letters),
-        "boxes_per_image": draw_boxes(splits),
-        "box_sizes": draw_box_sizes(splits),
-        "image_sizes": draw_image_sizes(splits),
-    }
-
-
-@styled
-def draw_categories(splits, letters) -> Figure:
-    """Images and objects of every category, from the most to the fewest training images."""
-    train = splits["train"]
-    order = np.argsort(-train.image_count, kind="stable")
-    places = np.arange(1, len(order) + 1)
-    figure = Figure(figsize=(FULL_WIDTH, 3.6), layout="constrained")
-    axes = figure.subplots()
-    many = len(order) > 300
-    dots = dict(s=5 if many else 11, linewidths=0, alpha=0.6)
-    for split, colour in SPLITS.items():
-        objects = np.maximum(splits[split].instance_count[order], NO_IMAGE)
-        axes.scatter(places, objects, color=colour, label=f"{split} objects", **dots)
-    images = np.maximum(train.image_count[order], NO_IMAGE)
-    axes.plot(places, images, color=SPLITS["train"], lw=2.2, label="train images")
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(count_label))
-    axes.set_xlim(0, len(order) + 1)
-    axes.set_ylabel("images or objects (log)")
-    axes.set_xlabel("categories, from the most to the fewest training images")
-    axes.grid(axis="y")
-    mark_borders(axes, letters[order])
-    legend_above(figure, axes)
-    return figure
-
-
-def count_label(value, _):
-    return "none" if value < 1 else f"{value:,.0f}"
-
-
-def mark_borders(axes, letters):
-    """Dashed lines between the groups and their names, where the groups do not overlap."""
-    starts = [0, *(np.flatnonzero(letters[1:] != letters[:-1]) + 1).tolist()]
-    if len(starts) > len(set(letters)):
-        return
-    ends = [*starts[1:], len(letters)]
-    for start, end in zip(starts, ends, strict=True):
-        if start:
-            axes.axvline(start + 0.5, c=SHADE, lw=0.8, ls=(0, (3, 3)))
-        place = ((start + end + 1) / 2, 0.98)
-        transform = axes.get_xaxis_transform()
-        text = f"{LVIS.names[letters[start]]}, {end - start}"
-        axes.text(*place, text, transform=transform, ha="center", va="top", alpha=0.75)
-
-
-@styled
-def draw_boxes(splits) -> Figure:
-    most = max(int(s.boxes.max()) for s in splits.values())
-    edges = np.unique(np.geomspace(1, most + 1, BINS).astype(int))
-    figure, axes = half_figure()
-    for split, colour in SPLITS.items():
-        outline(axes, splits[split].boxes, np.append(edges, most + 1), split, colour)
-    axes.set_xlabel("objects of the image (log)")
-    axes.set_ylabel("share of the images, %")
-    legend_above(figure, axes)
-    return figure
-
-
-@styled
-def draw_box_sizes(splits) -> Figure:
-    sides = {split: np.sqrt(s.areas[s.areas > 0]) for split, s in splits.items()}
-    both = np.concatenate(list(sides.values()))
-    edges = np.geomspace(max(both.min(), 1), both.max() * 1.001, BINS + 1)
-    figure, axes = half_figure()
-    for split, colour in SPLITS.items():
-        outline(axes, sides[split], edges, split, colour)
-    for limit in (SMALL, MEDIUM):
-        axes.axvline(limit**0.5, c=SHADE, lw=0.8, ls=(0, (3, 3)))
-    axes.set_xlabel("square root of the object's area, pixels (log)")
-    axes.set_ylabel("share of the objects, %")
-    legend_above(figure, axes)
-    return figure
-
-
-def half_figure():
-    figure = Figure(figsize=(HALF_WIDTH, 3.0), layout="constrained")
-    axes = figure.subplots()
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
-    axes.grid(axis="y")
-    return figure, axes
-
-
-def outline(axes, values, edges, label, colour):
-    counts, edges = np.histogram(values, np.unique(edges))
-    heights = 100 * counts / max(len(values), 1)
-    axes.stairs(heights, edges, color=colour, lw=1.8, label=label)
-    axes.stairs(heights, edges, color=colour, fill=True, alpha=0.12)
-
-
-@styled
-def draw_image_sizes(splits) -> Figure:
-    """A dot a size; its area is the number of images."""
-    figure = Figure(figsize=(HALF_WIDTH, 3.0), layout="constrained")
-    axes = figure.subplots()
-    for split, colour in SPLITS.items():
-        sizes, counts = np.unique(splits[split].sizes, axis=0, return_counts=True)
-        area = np.maximum(LARGEST_DOT * counts / counts.max(), 4)
-        axes.scatter(*sizes.T, s=area, color=colour, alpha=0.45, linewidths=0, label=split)
-    largest = max(int(s.sizes.max()) for s in splits.values())
-    axes.set(xlim=(0, largest * 1.12), ylim=(0, largest * 1.12))
-    axes.set_xlabel("width, pixels")
-    axes.set_ylabel("height, pixels")
-    axes.grid()
-    legend_above(figure, axes)
-    return figure

@@ -333,6 +333,9 @@ def test_a_damaged_archive_is_removed(tmp_path, damage):
     with pytest.raises(ValueError, match=r"photos\.zip is damaged .*it was removed"):
         unpack(archive, tmp_path / "photos")
     assert not archive.exists() and not (tmp_path / "photos").exists()
+    write_zip(archive, {"photos/a.jpg": "AAAA"})
+    unpack(archive, tmp_path / "photos")
+    assert (tmp_path / "photos/a.jpg").read_text() == "AAAA"
 
 
 def test_an_archive_of_something_else(tmp_path):

@@ -12,6 +12,7 @@ import file_server
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
 from pipeline import params
 from pipeline.data import remote
@@ -19,6 +20,7 @@ from pipeline.data.categories import read_categories
 from pipeline.data.lvis import RELEASES, Archive, Release, prepare_lvis
 from pipeline.evaluation.truth import read_truth
 from pipeline.params import LVIS_FILES, LVIS_SOURCE, LvisData
+from stages.prepare import prepare
 
 HOME = "http://images.cocodataset.org"
 TRAIN = (9, 25, 30)
@@ -262,20 +264,31 @@ def test_two_at_once_download_once(data, releases, server, tmp_path):
     assert len(asked) == len(set(asked)) == 4
 
 
-def test_the_real_sample(shared, tmp_path):
+@pytest.fixture
+def raw(root):
+    raw = YAML(typ="safe", pure=True).load((root / "params.yaml").read_text(encoding="utf-8"))
+    raw["data"] = {"name": "lvis", "source": LVIS_SOURCE, "version": "v1", "root": "~/coco"}
+    return raw
+
+
+def test_the_stage_prepares_the_real_sample(shared, raw, tmp_path, monkeypatch):
     sample, root = shared / "data/lvis_v0.5_sample", tmp_path / "root"
     (root / "annotations").mkdir(parents=True)
     (root / "val2017").symlink_to(sample / "val2017")
     for split in ("train", "val"):
         link = root / f"annotations/lvis_v0.5_{split}.json"
         link.symlink_to(sample / "lvis_val_66_with_images.json")
-    data = lvis(version="v0.5", root=str(root), download=False, verify="decode")
-    documents = prepare_lvis(data, tmp_path / "out")
-    assert len(documents["val"]["annotations"]) == 676
-    assert {name.split("/")[0] for name in file_names(tmp_path / "out", "val")} == {"val2017"}
+    raw["data"] |= {"version": "v0.5", "root": "root", "download": False, "verify": "decode"}
+    with open(tmp_path / "params.yaml", "w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(raw, file)
+    monkeypatch.chdir(tmp_path)
+    prepare()
+    assert {name.split("/")[0] for name in file_names(tmp_path / "data/lvis", "val")} == {"val2017"}
     before = json.loads((sample / "lvis_val_66_with_images.json").read_text())["annotations"]
-    after = json.loads((tmp_path / "out/val.json").read_text())["annotations"]
+    after = json.loads((tmp_path / "data/lvis/val.json").read_text())["annotations"]
+    assert len(after) == 676
     assert [a["segmentation"] for a in after] == [a["segmentation"] for a in before]
+    assert "1,230 categories" in (tmp_path / "reports/data/lvis.html").read_text()
 
 
 def test_the_catalogue_is_complete():
@@ -285,15 +298,6 @@ def test_the_catalogue_is_complete():
         for archive in release.archives.values():
             assert len(archive.sha256 or "0" * 64) == 64
             assert archive.unpacked > (archive.size or 0)
-
-
-@pytest.fixture
-def raw(root):
-    from ruamel.yaml import YAML
-
-    raw = YAML(typ="safe", pure=True).load((root / "params.yaml").read_text(encoding="utf-8"))
-    raw["data"] = {"name": "lvis", "source": LVIS_SOURCE, "version": "v1", "root": "~/coco"}
-    return raw
 
 
 def test_params_of_lvis(raw, monkeypatch):

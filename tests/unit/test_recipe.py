@@ -123,6 +123,8 @@ def test_representation(row):
         dict(type="RandomFlip", prob=0.5),
         dict(type="Pad", size=(1280, 1280)),
         dict(type="CopyPaste", max_num_pasted=100, bbox_occluded_thr=10, mask_occluded_thr=300),
+        # not in the official recipe: CopyPaste can leave an empty box
+        dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
         dict(type="PackDetInputs"),
     ]
     assert config.model.roi_head.bbox_head.loss_cls == dict(type="bce", num_classes=classes)
