@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier, Params
-from pipeline.training.checks import check_backbone, check_start, check_weights_file
+from pipeline.training.backbone import start_from_weights
+from pipeline.training.checks import check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.recipe import build_config
@@ -37,7 +39,7 @@ def train(params: Params, name: str) -> None:
 
 
 def build_runner(params, name, folder, weights):
-    config = build_config(params, name, folder)
+    config = complete_config(params, name, folder)
     checkpoint = newest_checkpoint(folder)
     if checkpoint:
         print(f"resuming {name} from {checkpoint}", flush=True)
@@ -45,10 +47,21 @@ def build_runner(params, name, folder, weights):
     elif weights:
         config.load_from = str(weights)
     elif params.detector.weights:
-        backbone = dict(type="Pretrained", checkpoint=params.detector.weights)
-        config.model.backbone.init_cfg = backbone
-        check_backbone(params.detector.weights, config.model.backbone)
+        start_from_weights(config.model.backbone, params.detector.weights, folder)
     return Runner.from_cfg(config)
+
+
+def complete_config(params, name, work_dir):
+    """``build_config``'s, with the box regression of an imported model that training starts from.
+
+    mmengine would only log that ``fc_reg`` has another shape, and train it from random weights.
+    """
+    config = build_config(params, name, work_dir)
+    start = getattr(params.method(name), "start_from", None)
+    if start in params.pretrained:
+        imported = Config.fromfile(Path("models", start, "config.py")).model.roi_head.bbox_head
+        config.model.roi_head.bbox_head.reg_class_agnostic = imported.reg_class_agnostic
+    return config
 
 
 def choose_device(gpus):
@@ -65,7 +78,7 @@ def publish(runner, params, name, folder):
     state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
     with atomic_folder(Path("models", name)) as out:
         torch.save(state, out / "weights.pth")
-        build_config(params, name, "").dump(out / "config.py")
+        complete_config(params, name, "").dump(out / "config.py")
         shutil.copy(folder / "scalars.jsonl", out)
         scalars = [json.loads(line) for line in lines]
         write_json(out / "environment.json", environment(params, name, scalars))
