@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from mmdet.models.backbones.swin import swin_converter
 from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
 
 from pipeline.files import atomic_path
 from pipeline.training.safe_load import load_safely, state_dict_of
@@ -27,7 +28,8 @@ def start_from_weights(backbone: dict, weights: str, folder: Path) -> None:
     if "convert_weights" in backbone:
         backbone["convert_weights"] = False
     checkpoint = str(folder / "backbone.pth")
-    backbone["init_cfg"] = dict(type="Pretrained", checkpoint=checkpoint, prefix=PREFIX)
+    # SwinTransformer reads it as an attribute
+    backbone["init_cfg"] = ConfigDict(type="Pretrained", checkpoint=checkpoint, prefix=PREFIX)
 
 
 def check_backbone(weights: str, config: dict) -> dict[str, torch.Tensor]:

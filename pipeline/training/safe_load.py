@@ -19,8 +19,8 @@ TENSORS = {
     ("torch", "Size"),
 }
 # Whose objects checkpoints of mmdet 2.x and 3.x carry beside the weights.
-HARMLESS_MODULES = ("addict", "copy_reg", "copyreg", "datetime", "mmcv", "mmdet", "mmengine")
-HARMLESS_MODULES += ("numpy", "pathlib", "yapf")
+HARMLESS_MODULES = ("_codecs", "addict", "copy_reg", "copyreg", "datetime", "mmcv", "mmdet")
+HARMLESS_MODULES += ("mmengine", "numpy", "pathlib", "yapf")
 HARMLESS_BUILTINS = ("bytearray", "complex", "frozenset", "getattr", "object", "set", "slice")
 
 

@@ -14,6 +14,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401
 from pipeline import params
@@ -59,6 +60,7 @@ def trained(settings, method="bacl", agnostic=True):
     config.model = build_model(settings, settings.method(method), config.model)
     config.model.roi_head.bbox_head.reg_class_agnostic = agnostic
     config.metainfo = dict(classes=names(settings))
+    init_default_scope("mmdet")
     state = {key: random_like(key, value) for key, value in build(config).state_dict().items()}
     folder = Path("models", "ours")
     folder.mkdir(parents=True)
