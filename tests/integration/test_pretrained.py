@@ -21,6 +21,9 @@ import torch
 from ruamel.yaml import YAML
 
 from pipeline import presets
+from pipeline.params import load
+from pipeline.reporting.inputs import load_inputs
+from pipeline.reporting.provenance import cost_rows
 
 YAML_FILE = YAML()
 SCHEDULE = {"epochs": 1, "augmentation": {"flip": 0.0}}
@@ -103,6 +106,13 @@ def test_it_is_evaluated_and_trained_from_like_a_method(project):
     assert list(table.method) == ["bce", "official", "bacl"]
     page = (project / "reports/index.html").read_text(encoding="utf-8")
     assert "import_checkpoint" in page and "from official" in page
+    costs = {
+        row["method"]: row for row in cost_rows(load_inputs(load(project / "params.yaml"), project))
+    }
+    assert costs["official"]["stage"] == "import_checkpoint"
+    assert costs["official"]["seconds"] is None
+    assert costs["bacl"]["seconds"] > 0
+    assert costs["bacl"]["total"] is None  # what the imported model cost is unknown
     frozen, trained = (
         torch.load(project / f"models/{m}/weights.pth", weights_only=True)
         for m in ("official", "bacl")
@@ -129,7 +139,8 @@ def test_a_file_that_changed_is_imported_again(project):
     state["roi_head.bbox_head.fc_cls.bias"] += 1
     write_official(project, state)
     again = {"import_checkpoint", "predict", "evaluate"}
-    assert {f"{stage}@official" for stage in again} <= stages_run(dvc(project, "repro"))
+    output = dvc(project, "repro", "evaluate@official")
+    assert stages_run(output) == {f"{stage}@official" for stage in again}
 
 
 def test_a_url_is_fetched_once_and_gives_the_same(project):
@@ -138,11 +149,12 @@ def test_a_url_is_fetched_once_and_gives_the_same(project):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/official.pth"
         set_params(project, pretrained=with_weights(url))
-        assert stages_run(dvc(project, "repro")) == {"import_checkpoint@official", "report"}
+        output = dvc(project, "repro", "evaluate@official")
+        assert stages_run(output) == {"import_checkpoint@official"}
         server.shutdown()
     noted = json.loads((project / "models/official/environment.json").read_text())
     assert noted["source"] == url
-    assert stages_run(dvc(project, "repro")) == set()
+    assert stages_run(dvc(project, "repro", "evaluate@official")) == set()
 
 
 def test_a_file_for_other_classes_is_one_line(project):
@@ -152,6 +164,6 @@ def test_a_file_for_other_classes_is_one_line(project):
         state[key] = state[key][:-1]
     write_official(project, state)
     set_params(project, pretrained=with_weights("official.pth"))
-    output = dvc(project, "repro", ok=False)
+    output = dvc(project, "repro", "import_checkpoint@official", ok=False)
     assert "error: official.pth scores 11 classes (and background), data/symbols has 12" in output
     assert "Traceback" not in output
