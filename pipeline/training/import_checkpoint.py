@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.files import atomic_folder, write_json
-from pipeline.params import Params
+from pipeline.params import Params, Representation
 from pipeline.training.checks import first_difference
 from pipeline.training.environment import git_commit
 from pipeline.training.recipe import build_model, categories, detector_config
@@ -142,7 +142,7 @@ def model_config(params, block, checkpoint):
     """The params' detector with the file's kind of box regression and, if any, its statistics."""
     init_default_scope("mmdet")
     config = detector_config(params)
-    config.model = build_model(params, block, config.model)
+    config.model = build_model(params, as_if_trained(block), config.model)
     head, state = config.model["roi_head"], checkpoint.state
     classes = len(state[f"{HEAD}fc_cls.weight"]) - 1
     head["bbox_head"]["reg_class_agnostic"] = is_agnostic(state, classes)
@@ -150,6 +150,11 @@ def model_config(params, block, checkpoint):
         head.update(type="HallucinationRoIHead", hallucination={})
     config.metainfo = dict(classes=[category["name"] for category in categories(params)])
     return config
+
+
+def as_if_trained(block):
+    """A block with everything that the recipe asks of one."""
+    return Representation(loss=block.loss, epochs=1)
 
 
 def is_agnostic(state, classes) -> bool:
