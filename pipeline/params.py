@@ -6,6 +6,7 @@ and what is allowed, raised before any work starts.
 """
 
 import os
+import re
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -243,6 +244,19 @@ class Classifier(_Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A detector that is imported and not trained.
+
+    ``weights`` is a file or a URL, ``loss`` what it was trained with (it decides what the scores
+    mean), ``sha256`` the file's digest, checked where it is given.
+    """
+
+    weights: str
+    loss: Any
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predict:
     """``max_per_image`` beyond LVIS's 300 serves AP-fixed; AP itself always uses the best 300."""
 
@@ -288,6 +302,7 @@ class Params:
     representation: dict[str, Representation]
     classifier: dict[str, Classifier]
     report: Report
+    pretrained: dict[str, Pretrained] = field(default_factory=dict)
     seed: int = limited(0, low=0)
     predict: Predict = Predict()
     compute: Compute = Compute()
@@ -298,10 +313,12 @@ class Params:
         for section in ("representation", "classifier"):
             for name, block in getattr(self, section).items():
                 check_has_effect(f"{section}.{name}", block)
+        for name, block in self.pretrained.items():
+            check_digest(f"pretrained.{name}.sha256", block.sha256)
 
     def method(self, name):
-        """The representation or classifier block of this name; ``ValueError`` if there is none."""
-        known = {**self.representation, **self.classifier}
+        """The block of this name, whichever its section; ``ValueError`` if there is none."""
+        known = {**self.representation, **self.pretrained, **self.classifier}
         return known[require_name(known, name, "method")]
 
 
@@ -313,18 +330,16 @@ def require_name(known, name, kind, place="params.yaml"):
 
 
 def check_methods(params):
-    """Names are unique over both sections, and every name that is used is defined."""
-    both = sorted(set(params.representation) & set(params.classifier))
-    if both:
-        raise ValueError(f"{both[0]!r} stands under representation and classifier; rename one")
+    """Names are unique over the sections, and every name that is used is defined."""
+    check_unique(params)
+    starts = {**params.representation, **params.pretrained}
     for name, block in params.classifier.items():
-        if block.start_from not in params.representation:
-            allowed = ", ".join(params.representation)
+        if block.start_from not in starts:
             raise ValueError(
                 f"classifier.{name}.from is {block.start_from!r}, which is no representation; "
-                f"allowed: {allowed}"
+                f"allowed: {', '.join(starts)}"
             )
-        if params.representation[block.start_from].loss.type == "cross_entropy" and (
+        if starts[block.start_from].loss.type == "cross_entropy" and (
             block.loss.type != "cross_entropy"
         ):
             raise ValueError(
@@ -335,6 +350,20 @@ def check_methods(params):
         params.method(name)
     if params.report.baseline not in params.report.methods:
         raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
+
+
+def check_unique(params):
+    first = {}
+    for section in ("representation", "pretrained", "classifier"):
+        for name in getattr(params, section):
+            if name in first:
+                raise ValueError(f"{name!r} stands under {first[name]} and {section}; rename one")
+            first[name] = section
+
+
+def check_digest(key, digest):
+    if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError(f"{key} is {digest!r}; it takes 64 digits of 0-9 and a-f")
 
 
 def check_has_effect(key, block):

@@ -65,10 +65,12 @@ def resolved_yaml(params, methods) -> str:
     """The blocks of params.yaml behind these methods, defaults written out."""
     tree = plain(params)
     used = {*methods, *(origin(params, m) for m in methods)}
-    for section in ("representation", "classifier"):
+    for section in ("representation", "pretrained", "classifier"):
         tree[section] = {name: block for name, block in tree[section].items() if name in used}
     for block in NO_RESULT_DEPENDS_ON:
         del tree[block]
+    if not tree["pretrained"]:
+        del tree["pretrained"]
     out = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = False

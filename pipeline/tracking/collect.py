@@ -84,9 +84,11 @@ def data_params(project):
 
 
 def collect_training(project, method):
-    """A training that has ended, or, if its scalars are in ``project.running``, one under way."""
-    kind = "representation" if method in project.params.representation else "classifier"
-    stage = f"train_{kind}"
+    """A training that has ended, or, if its scalars are in ``project.running``, one under way.
+
+    Or an import, which has no scalars.
+    """
+    stage = making_stage(project.params, method)
     scalars = project.running.get(method)
     folder = scalars.parent if scalars else project.root / "models" / method
     scalars = scalars or folder / "scalars.jsonl"
@@ -104,6 +106,12 @@ def collect_training(project, method):
     return record
 
 
+def making_stage(params, method):
+    if method in params.pretrained:
+        return "import_checkpoint"
+    return "train_representation" if method in params.representation else "train_classifier"
+
+
 def add_environment(project, record, path):
     with noting(project):
         values = read_json(path)
@@ -114,7 +122,7 @@ def add_environment(project, record, path):
                 record.tags[f"environment.{key}"] = str(value)
         started = datetime.fromisoformat(values["started"])
         record.started = milliseconds(started)
-        if record.finished:
+        if record.finished and "seconds" in values:  # an import notes none
             record.ended = milliseconds(started + timedelta(seconds=values["seconds"]))
 
 

@@ -8,9 +8,12 @@ NOT_PART = ("compute", "tracking")  # they change where and how fast, not what
 
 
 def resolved(params):
-    """The parameters, defaults included, as plain values under the keys of params.yaml."""
+    """The parameters, defaults included, as plain values under the keys of params.yaml.
+
+    An empty section is left out: that ``pretrained`` exists makes no new configuration.
+    """
     values = plain(params)
-    return {key: value for key, value in values.items() if key not in NOT_PART}
+    return {key: value for key, value in values.items() if key not in NOT_PART and value != {}}
 
 
 def plain(value):

@@ -48,6 +48,8 @@ def locked_stages(root, params):
         "report",
         *(f"train_representation@{name}" for name in params.representation),
         *(f"train_classifier@{name}" for name in params.classifier),
+        *(f"fetch_checkpoint@{name}" for name in params.pretrained),
+        *(f"import_checkpoint@{name}" for name in params.pretrained),
         *(f"{stage}@{name}" for stage in ("predict", "evaluate") for name in params.report.methods),
     }
     return {name: stage for name, stage in stages.items() if name in names}

@@ -22,7 +22,8 @@ class Project:
         return stage not in self.stale and path.is_file()
 
     def methods(self):
-        return [*self.params.representation, *self.params.classifier]
+        params = self.params
+        return [*params.representation, *params.pretrained, *params.classifier]
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.dist import get_world_size, is_distributed
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
@@ -15,7 +16,8 @@ import pipeline.training.batches  # noqa: F401  (registers the samplers with mme
 from pipeline.detection.hooks import freeze_representation
 from pipeline.files import atomic_folder, locked, write_json
 from pipeline.params import Classifier, Params
-from pipeline.training.checks import check_backbone, check_start, check_weights_file
+from pipeline.training.backbone import start_from_weights
+from pipeline.training.checks import check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.loop import divide
@@ -49,7 +51,7 @@ def train(params: Params, name: str) -> None:
 
 
 def build_runner(params, name, folder, weights):
-    config = build_config(params, name, folder)
+    config = complete_config(params, name, folder)
     divide(config, params.compute, get_world_size())
     checkpoint = newest_checkpoint(folder)
     if checkpoint:
@@ -58,9 +60,7 @@ def build_runner(params, name, folder, weights):
     elif weights:
         config.load_from = str(weights)
     elif params.detector.weights:
-        backbone = dict(type="Pretrained", checkpoint=params.detector.weights)
-        config.model.backbone.init_cfg = backbone
-        check_backbone(params.detector.weights, config.model.backbone)
+        start_from_weights(config.model.backbone, params.detector.weights, folder)
     if is_distributed():
         config.launcher = "pytorch"
         # device_ids None: the process's current GPU, or the CPU
@@ -79,6 +79,19 @@ def build_model(config, frozen):
     if frozen:
         freeze_representation(model)
     return model
+
+
+def complete_config(params, name, work_dir):
+    """``build_config``'s, with the box regression of an imported model that training starts from.
+
+    mmengine would only log that ``fc_reg`` has another shape, and train it from random weights.
+    """
+    config = build_config(params, name, work_dir)
+    start = getattr(params.method(name), "start_from", None)
+    if start in params.pretrained:
+        imported = Config.fromfile(Path("models", start, "config.py")).model.roi_head.bbox_head
+        config.model.roi_head.bbox_head.reg_class_agnostic = imported.reg_class_agnostic
+    return config
 
 
 def choose_device(gpus):
@@ -103,7 +116,7 @@ def publish(runner, params, name, folder):
     state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
     with atomic_folder(Path("models", name)) as out:
         torch.save(state, out / "weights.pth")
-        build_config(params, name, "").dump(out / "config.py")
+        complete_config(params, name, "").dump(out / "config.py")
         shutil.copy(folder / "scalars.jsonl", out)
         scalars = [json.loads(line) for line in lines]
         write_json(out / "environment.json", environment(params, name, scalars))

@@ -8,7 +8,8 @@ from mmdet.registry import MODELS
 
 from pipeline import params
 from pipeline.data import symbols
-from pipeline.training.checks import check_backbone, check_weights_file
+from pipeline.training.backbone import check_backbone, start_from_weights
+from pipeline.training.checks import check_weights_file
 from pipeline.training.train import build_runner, check_precision
 
 RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
@@ -61,3 +62,49 @@ def test_mixed_precision_needs_a_gpu():
     check_precision("fp32")
     with pytest.raises(ValueError, match=r"train\.precision is bf16, which needs a GPU"):
         check_precision("bf16")
+
+
+SWIN = dict(
+    type="mmdet.SwinTransformer",
+    embed_dims=8,
+    depths=(1, 1, 1, 1),
+    num_heads=(1, 1, 2, 2),
+    window_size=2,
+)
+
+
+def swin_authors_file(own):
+    """The own names and layouts turned back into those of the Swin authors."""
+    names = {
+        "stages.": "layers.",
+        "attn.w_msa.": "attn.",
+        "ffn.layers.0.0.": "mlp.fc1.",
+        "ffn.layers.1.": "mlp.fc2.",
+        "patch_embed.projection": "patch_embed.proj",
+    }
+    state = {}
+    for key, value in own.items():
+        if "downsample.reduction" in key:
+            rows, columns = value.shape
+            value = value.reshape(rows, columns // 4, 4).transpose(1, 2)[:, [0, 2, 1, 3]]
+            value = value.reshape(rows, columns)
+        elif "downsample.norm" in key:
+            value = value.reshape(-1, 4).t()[[0, 2, 1, 3]].reshape(-1)
+        for ours, theirs in names.items():
+            key = key.replace(ours, theirs)
+        state[key] = value
+    return {"model": {**state, "head.weight": torch.zeros(10, 64)}}
+
+
+@pytest.mark.parametrize("convert", [True, False])
+def test_swin_starts_from_its_authors_file_or_from_mmdets(tmp_path, convert):
+    own = {key: torch.rand_like(v) if v.is_floating_point() else v
+           for key, v in MODELS.build(SWIN).state_dict().items()}  # fmt: skip
+    whole = {f"backbone.{key}": value for key, value in own.items()}
+    torch.save(swin_authors_file(own) if convert else whole, tmp_path / "swin.pth")
+    config = dict(SWIN, convert_weights=convert)
+    start_from_weights(config, str(tmp_path / "swin.pth"), tmp_path)
+    model = MODELS.build(config)
+    model.init_weights()
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, own[key]), key

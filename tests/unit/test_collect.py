@@ -213,3 +213,23 @@ def test_flat_keys_lead_back_to_the_values(values, outer):
 @pytest.mark.parametrize(("name", "cleaned"), [("AR@300", "AR300"), ("AP (fixed) %", "AP fixed ")])
 def test_metric_names_are_those_mlflow_takes(name, cleaned):
     assert clean(name) == cleaned
+
+
+def test_an_import_is_recorded_without_a_training(folder):
+    text = (folder / "params.yaml").read_text()
+    block = "pretrained: {official: {weights: official.pth, loss: {type: fcbl}}}\n"
+    (folder / "params.yaml").write_text(text + block)
+    noted = {"started": ENVIRONMENT["started"], "stage": "import_checkpoint", "sha256": "0a"}
+    write(folder / "models/official/environment.json", json.dumps(noted))
+    here = project(folder)
+    record = by_stage(here)["import_checkpoint@official"]
+    assert not here.problems
+    assert record.finished and record.started and not record.points
+    assert record.tags["environment.sha256"] == "0a"
+    assert record.params["weights"] == "official.pth"
+
+
+def test_the_possibility_of_an_import_makes_no_new_configuration(folder):
+    params = params_file.load(folder / "params.yaml")
+    assert params.pretrained == {}
+    assert "pretrained" not in configuration.resolved(params)

@@ -74,6 +74,13 @@ def test_every_preset_is_valid(root):
         ("detector.image_scale", [128], ["detector.image_scale", "[width, height]"]),
         ("compute.gpus", "all", ["compute.gpus", "'all'", "auto, 0, 1"]),
         ("compute.gpus", 3, ["compute.gpus", "3"]),
+        ("pretrained", {"bce": {"weights": "x", "loss": {"type": "bce"}}}, ["'bce'", "rename"]),
+        ("pretrained", {"x": {"weights": "x"}}, ["pretrained.x.loss", "missing"]),
+        (
+            "pretrained",
+            {"x": {"weights": "x", "loss": {"type": "bce"}, "sha256": "12"}},
+            ["pretrained.x.sha256", "'12'", "64 digits"],
+        ),
         ("seed", "one", ["seed", "'one'", "a whole number"]),
         ("data.exponent", None, ["data.exponent", "None", "a number"]),
     ],
@@ -91,6 +98,17 @@ def test_momentum_is_refused_where_it_has_no_effect(raw):
     adamw = changed(changed(raw, "train.optimizer", "adamw"), "train.momentum", 0.9)
     with pytest.raises(ValueError, match=r"train\.momentum has no effect on adamw"):
         params.parse(params.Params, adamw, "")
+
+
+def test_a_pretrained_model_is_a_method_and_a_start(raw):
+    block = {"weights": "x.pth", "loss": {"type": "bce"}}
+    more = changed(changed(raw, "pretrained", {"theirs": block}), "report.methods", ["theirs"])
+    more = changed(changed(more, "report.baseline", "theirs"), "classifier.bacl.from", "theirs")
+    loaded = params.parse(params.Params, more, "")
+    assert loaded.method("theirs").weights == "x.pth"
+    softmax = changed(more, "pretrained.theirs.loss.type", "cross_entropy")
+    with pytest.raises(ValueError, match="softmax representation 'theirs'"):
+        params.parse(params.Params, softmax, "")
 
 
 def test_a_missing_key_is_named(raw):

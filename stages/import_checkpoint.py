@@ -1,0 +1,21 @@
+"""Import a checkpoint that was trained elsewhere; nothing is trained.
+
+reads   params.yaml (detector.config, pretrained.<name>), data/<dataset>/categories.csv, the file
+        that pretrained.<name>.weights names
+writes  models/<name>/: weights.pth, config.py, environment.json
+"""
+
+from pipeline import params
+from stages import run_stage
+
+
+def import_checkpoint(name: str) -> None:
+    settings = params.load()
+    params.require_name(settings.pretrained, name, "pretrained model")
+    from pipeline.training.import_checkpoint import import_checkpoint as run
+
+    run(settings, name)
+
+
+if __name__ == "__main__":
+    run_stage(import_checkpoint, __doc__, takes_name=True)
