@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline.files import file_digest, write_text
 
+FILES = ("images.npy", "instances.npy", "masks.bin", "names.bin")
 IMAGE = np.dtype([
     ("id", "i8"), ("width", "i4"), ("height", "i4"), ("name_end", "i8"), ("instance_end", "i8"),
 ])  # fmt: skip
@@ -27,12 +28,12 @@ INSTANCE = np.dtype([("box", "f8", 4), ("label", "i4"), ("mask_end", "i8")])
 
 
 def write_index(folder: str | Path, document: dict) -> None:
-    """Write the index of a complete LVIS-format ``document`` into the new folder ``folder``.
+    """Write the index of a complete LVIS-format ``document`` into ``folder``.
 
     Label k is the k-th category in ascending id order, as in ``categories.csv``.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     label = {c: k for k, c in enumerate(sorted(c["id"] for c in document["categories"]))}
     of_image = defaultdict(list)
     for annotation in document["annotations"]:
@@ -56,7 +57,7 @@ def write_index(folder: str | Path, document: dict) -> None:
             row["name_end"], row["instance_end"] = names.tell(), done
     np.save(folder / "images.npy", images)
     np.save(folder / "instances.npy", instances)
-    digests = "".join(file_digest(path) for path in sorted(folder.iterdir()))
+    digests = "".join(file_digest(folder / name) for name in FILES)
     write_text(folder / "digest.txt", hashlib.sha256(digests.encode()).hexdigest() + "\n")
 
 

@@ -146,7 +146,7 @@ def test_everything_is_downloaded_checked_and_prepared(data, releases, tmp_path,
     assert names(root) == ["annotations", "downloads", "train2017", "val2017"]
     assert names(root / "downloads") == ["lock"]
     assert (root / "train2017/000000000025.jpg").read_bytes() == photo(25)
-    assert names(out) == ["categories.csv", "images.csv", "train.json", "val.json"]
+    assert names(out) == ["categories.csv", "images.csv", "index", "train.json", "val.json"]
     expected = [f"{home_of(n)}/{n:012}.jpg" for n in ANNOTATED[version]["val"]]
     assert file_names(out, "val") == expected
     counts = [
