@@ -31,16 +31,17 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets):
     experiment = open_experiment(client, experiment, artifact_location)
     same = f"tags.kind = 'pipeline' and tags.config_hash = '{parent.tags['config_hash']}'"
     found = find_runs(client, experiment, same)
-    parent_run = put_run(client, experiment, parent, found[0] if found else None)
+    parent_run = put_run(client, experiment, parent, only_one(client, found))
     if not parent_run.inputs or not parent_run.inputs.dataset_inputs:
         client.log_inputs(parent_run.info.run_id, [dataset_input(*d) for d in datasets.items()])
     written = [(parent_run, parent)]
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
     of_parent = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run.info.run_id}'"
-    known = {run.data.tags.get("stage"): run for run in find_runs(client, experiment, of_parent)}
+    known = find_runs(client, experiment, of_parent)
     for record in children:
         record.tags |= inside
-        run = put_run(client, experiment, record, known.get(record.tags["stage"]))
+        same = [run for run in known if run.data.tags.get("stage") == record.tags["stage"]]
+        run = put_run(client, experiment, record, only_one(client, same))
         written.append((run, record))
     for run, record in written:
         upload_artifacts(client, run, record)
@@ -63,6 +64,14 @@ def open_experiment(client, name, artifact_location):
 
 def find_runs(client, experiment, condition):
     return list(client.search_runs([experiment], condition, order_by=["attributes.start_time ASC"]))
+
+
+def only_one(client, runs):
+    """The fullest, or None; the others come from requests whose answer came too late."""
+    runs = sorted(runs, key=lambda run: len(run.data.metrics), reverse=True)
+    for run in runs[1:]:
+        client.delete_run(run.info.run_id)
+    return runs[0] if runs else None
 
 
 def put_run(client, experiment, record, run):
