@@ -20,7 +20,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 # An image is built for CUDA and keeps no cache of pip; this root is neither an image nor has CUDA.
-ARGUMENTS = {"FORCE_CUDA": "0", "PIP_NO_CACHE_DIR": "0"}
+ARGUMENTS = {"FORCE_CUDA": "0", "PIP_NO_CACHE_DIR": ""}
 PIP_CACHE = "/root/.cache/pip"
 
 
@@ -58,8 +58,10 @@ class Build:
     def do_env(self, text):
         for word in shlex.split(text):
             name, _, value = word.partition("=")
-            known = self.environment
-            self.environment[name] = re.sub(r"\$(\w+)", lambda m: known.get(m[1], ""), value)
+            self.environment[name] = self.expand(value)
+
+    def expand(self, text):
+        return re.sub(r"\$(\w+)", lambda match: self.environment.get(match[1], ""), text)
 
     def do_workdir(self, folder):
         self.workdir = folder
@@ -85,7 +87,8 @@ class Build:
 
     def run(self, command, environment):
         """In a mount namespace of its own: what is mounted for it is gone with it."""
-        binds = "".join(self.bind(path, target) for path, target in self.shares.items())
+        shares = {} if "apt-get" in command else self.shares  # packages own some of these paths
+        binds = "".join(self.bind(path, target) for path, target in shares.items())
         chroot = f"chroot --userspec={self.user} {shlex.quote(str(self.root))}"
         inner = f"cd {self.workdir} && {command}"
         variables = [f"{name}={value}" for name, value in environment.items()]

@@ -15,6 +15,12 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 METRICS_PER_BATCH = 1000
 OTHERS_PER_BATCH = 100
+EXPERIMENT_TAGS = {
+    "mlflow.note.content": (
+        "A run is a configuration, its child runs are the stages. Under GenAI they do not show: "
+        "switch to Model training, top left."
+    )
+}
 CONTEXTS = {"train": "training", "val": "evaluation"}
 
 for noisy in ("alembic", "mlflow"):
@@ -22,7 +28,7 @@ for noisy in ("alembic", "mlflow"):
 
 
 def mirror(uri, experiment, artifact_location, parent, children, datasets):
-    """Bring the runs of one configuration up to date.
+    """Bring the runs of one configuration up to date; returns the experiment's id.
 
     ``datasets`` maps a split to (name, digest, path). Numbers go first, files after: a store of
     files that fails leaves the numbers complete.
@@ -45,6 +51,7 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets):
         written.append((run, record))
     for run, record in written:
         upload_artifacts(client, run, record)
+    return experiment
 
 
 def open_experiment(client, name, artifact_location):
@@ -52,7 +59,7 @@ def open_experiment(client, name, artifact_location):
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location)
+            return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS)
         except MlflowException:  # another machine was faster, or there is a real reason
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

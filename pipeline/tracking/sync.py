@@ -14,7 +14,7 @@ STAGE_SECONDS = 15
 
 
 def sync(root, running=(), live=False, force=False, seconds=None):
-    """Mirror the pipeline's folder ``root``; returns one line that says what was done.
+    """Mirror the pipeline's folder ``root``; returns a text that says what was done.
 
     ``running`` has (method, scalars file) of trainings under way. A server on the network gets
     ``seconds`` for everything; None: it may be slow. Whatever MLflow does, there is no exception:
@@ -62,11 +62,12 @@ def mirror_files(root, params, uri, project, running, live, seconds):
     for problem in folder.problems:
         warn(problem)
     server.use_short_timeouts(patient=seconds is None and not live)
-    if not write_runs(uri, params, project, folder, parent, children, seconds):
+    experiment = write_runs(uri, params, project, folder, parent, children, seconds)
+    if experiment is None:
         return "the MLflow mirror is incomplete"
     clean = not live and not folder.problems
     stamp.write_stamp(root, digest if clean else None, scanner.used)
-    return summary(uri, folder, children)
+    return summary(uri, experiment, folder, children)
 
 
 def find_folder(root, params, scanner, running):
@@ -99,15 +100,14 @@ def write_runs(uri, params, project, folder, parent, children, seconds):
         with server.time_limit(seconds):
             from pipeline.tracking import runs
 
-            runs.mirror(uri, params.tracking.experiment, location, parent, children, datasets)
+            name = params.tracking.experiment
+            return runs.mirror(uri, name, location, parent, children, datasets)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
-        return False
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
-        return False
-    return True
+    return None
 
 
 def git_tags(root):
@@ -120,11 +120,20 @@ def git_tags(root):
     return {"mlflow.source.git.commit": commit} if commit else {}
 
 
-def summary(uri, folder, children):
-    place = server.printable(uri)
-    text = f"mirrored 1 pipeline run and {len(children)} stage runs to {place}"
+def summary(uri, experiment, folder, children):
     stale = ", ".join(sorted(folder.stale))
-    return f"{text}; not of this params.yaml, left out: {stale}" if stale else text
+    left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
+    text = f"mirrored 1 pipeline run and {len(children)} stage runs{left_out}"
+    return f"{text}\n{where_to_look(uri, experiment)}"
+
+
+def where_to_look(uri, experiment):
+    """The experiment's page; without the choice in its address MLflow 3 opens one for chat apps."""
+    page = f"/#/experiments/{experiment}?workflowType=machine_learning"
+    if server.is_remote(uri):
+        return f"see {server.printable(uri).rstrip('/')}{page}"
+    place = "" if server.database_file(uri) else f" --backend-store-uri {server.printable(uri)}"
+    return f"`mlflow ui{place}` shows them at http://127.0.0.1:5000{page}"
 
 
 def warn(text):

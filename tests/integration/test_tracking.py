@@ -113,6 +113,7 @@ def edit_params(project, old, new):
 def test_one_parent_with_the_headline_and_a_child_per_stage(project):
     out, err = finish(start_command(project))
     assert out.startswith("mirrored 1 pipeline run and 8 stage runs")
+    assert "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning" in out
     assert err == ""
     client, runs = runs_of(database(project))
     (parent,) = parents(runs)
@@ -167,8 +168,8 @@ def test_each_configuration_has_its_parent(project):
     sync(project)
     _, runs = runs_of(database(project))
     assert {(r.info.run_name, r.data.metrics["AP"]) for r in parents(runs)} == {
-        ("symbols seed 0 · bacl", 0.3),
-        ("symbols seed 0 · bacl, alpha 0.5", 0.7),
+        ("bacl · seed 0 · symbols", 0.3),
+        ("bacl, alpha 0.5 · seed 0 · symbols", 0.7),
     }
 
 
@@ -282,7 +283,7 @@ class Server:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port)],
                 cwd=self.folder,
-                env=clean,
+                env=clean | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # ten processes less
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -297,7 +298,7 @@ class Server:
     def signal(self, number):
         os.killpg(self.process.pid, number)
 
-    def wait_until_it_answers(self, seconds=90):
+    def wait_until_it_answers(self, seconds=200):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:
             with (
@@ -310,7 +311,8 @@ class Server:
 
     def wait_for_runs(self, experiment, number, seconds=60):
         """Until a mirror has made so many runs, and is in the middle of its work."""
-        query = "SELECT count(*) FROM runs JOIN experiments USING (experiment_id) WHERE name = ?"
+        query = """SELECT count(*) FROM runs JOIN experiments USING (experiment_id)
+                   WHERE experiments.name = ?"""
         deadline = time.monotonic() + seconds
         with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
             while database.execute(query, [experiment]).fetchone()[0] < number:
@@ -418,7 +420,7 @@ def test_a_server_that_hangs_in_mid_sync_costs_a_warning_and_seconds(project, fa
         _, err = finish(stage)
         seconds = time.monotonic() - start
     assert_one_warning(err, far.uri, "failed: ")
-    assert seconds < 8
+    assert seconds < 12
     assert_gap_is_filled(project, far.uri, "hangs")
 
 
@@ -429,7 +431,7 @@ def test_a_slow_server_gets_a_limited_time(project, far):
         _, err = sync(project, seconds=3)
         seconds = time.monotonic() - start
     assert_one_warning(err, far.uri, "took longer than 3 s")
-    assert seconds < 6
+    assert seconds < 10
     assert_gap_is_filled(project, far.uri, "slow")
 
 
@@ -442,7 +444,7 @@ def test_a_server_killed_in_mid_sync_and_started_again(project, far):
     far.process.wait()
     _, err = finish(stage)
     assert_one_warning(err, far.uri, "failed: ")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
     assert_one_warning(sync(project)[1], far.uri, "was skipped: ")
     far.start()
     assert_gap_is_filled(project, far.uri, "killed")
@@ -458,8 +460,9 @@ def test_training_waits_neither_for_a_server_that_hangs_nor_for_its_mirror(proje
     assert time.monotonic() - start < 0.5
     far.wait_for_runs("live", 3)
     with far.stopped():
-        assert mirror.process.wait(timeout=8) == 0
-    assert_one_warning((project / ".mlflow-mirror.log").read_text().replace(INCOMPLETE, ""), far.uri)
+        assert mirror.process.wait(timeout=12) == 0
+    log = (project / ".mlflow-mirror.log").read_text()
+    assert_one_warning(log.replace(INCOMPLETE, ""), far.uri, "failed: ")
 
 
 def test_the_stage_does_not_wait_long_for_another_mirror_of_a_far_server(project):
