@@ -97,10 +97,10 @@ def write_runs(uri, params, project, folder, parent, children, seconds):
     }
     location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
     try:
-        with server.time_limit(seconds):
-            from pipeline.tracking import runs
+        from pipeline.tracking import runs  # before the limit: the import is not the server's time
 
-            name = params.tracking.experiment
+        name = params.tracking.experiment
+        with server.time_limit(seconds):
             return runs.mirror(uri, name, location, parent, children, datasets)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
