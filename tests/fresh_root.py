@@ -125,7 +125,8 @@ def copy_project(target, source):
         if name and (PROJECT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target / name)
-    subprocess.run(["git", "-C", target, "reset", "--quiet"], check=True)
+    trusting = ("-c", "safe.directory=*")  # the folder's owner is the image's user already
+    subprocess.run(["git", *trusting, "-C", target, "reset", "--quiet"], check=True)
 
 
 def host_pip_environment():
