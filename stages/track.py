@@ -3,17 +3,17 @@
 Reads params.yaml, dvc.lock, data/<name>/, models/, predictions/ and reports/.
 Writes one MLflow run per configuration, with a child run per stage, to tracking.uri; no output
 file. DVC runs it every time: nothing changed costs well under a second, and a server that does
-not answer is a warning, never an error.
+not answer is a warning, never an error; a slow one gets 15 seconds.
 """
 
 from pathlib import Path
 
-from pipeline.tracking.sync import sync
+from pipeline.tracking.sync import STAGE_SECONDS, sync
 from stages import run_stage
 
 
 def track():
-    print(sync(Path.cwd()))
+    print(sync(Path.cwd(), seconds=STAGE_SECONDS))
 
 
 if __name__ == "__main__":

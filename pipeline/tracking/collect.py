@@ -15,7 +15,11 @@ from pipeline.files import read_json
 from pipeline.tracking import configuration
 from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
 
+DESCRIPTION = "mlflow.note.content"  # Markdown
+LONGEST_TAG = 5000  # in bytes of UTF-8 this stays below MLflow's 8000
 FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
+# A parent has all numbers of its headline method and these of every one; each is a chart in MLflow
+SHOWN = ("AP", "APr", "APc", "APf")
 ENVIRONMENT_METRICS = ("seconds", "iterations", "peak_memory_mb")
 
 
@@ -45,19 +49,29 @@ def collect_pipeline(project, children):
         params=configuration.flatten(configuration.resolved(params)),
         artifacts=existing(root, "params.yaml", "dvc.yaml", "dvc.lock"),
     )
-    for child in children:
-        if child.tags["stage"].startswith("evaluate@"):
-            method = child.tags["method"]
-            record.metrics |= {f"{clean(method)}/{k}": v for k, v in child.metrics.items()}
-            record.metrics |= child.metrics if method == headline else {}
+    evaluated = {
+        child.tags["method"]: child.metrics
+        for child in children
+        if child.tags["stage"].startswith("evaluate@")
+    }
+    record.metrics |= evaluated.get(headline, {})
+    for method, metrics in evaluated.items():
+        record.metrics |= {f"{clean(method)}/{k}": metrics[k] for k in SHOWN if k in metrics}
     names = {child.tags["stage"] for child in children}
     if "report" in names:
         record.artifacts += report_files(root)
+        record.tags |= description(root / "reports" / "ap_by_frequency.md")
     starts = [child.started for child in children if child.started]
     record.started = min(starts, default=None)
     needed = {"report", *(f"evaluate@{method}" for method in params.report.methods)}
     record.finished = needed <= names and all(child.finished for child in children)
     return record
+
+
+def description(table):
+    """The report's table, as what MLflow shows at the top of a run's page."""
+    text = table.read_text(encoding="utf-8") if table.is_file() else ""
+    return {DESCRIPTION: text} if 0 < len(text) <= LONGEST_TAG else {}
 
 
 def stage_record(stage, method=None, **more):

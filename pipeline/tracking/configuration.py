@@ -47,11 +47,11 @@ def headline_method(params):
 
 
 def run_name(params):
-    """Such as "symbols seed 0 · bacl alpha 0.5": what differs from the defaults of the method."""
+    """Such as "bacl, alpha 0.5 · seed 0 · symbols": first what differs, as columns are narrow."""
     method = headline_method(params)
     block = params.method(method)
     words = [*deviations(block.loss), *deviations(getattr(block, "hallucination", None))]
-    return f"{params.data.name} seed {params.seed} · {', '.join([method, *words])}"
+    return f"{', '.join([method, *words])} · seed {params.seed} · {params.data.name}"
 
 
 def deviations(block):

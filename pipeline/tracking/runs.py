@@ -15,6 +15,12 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 METRICS_PER_BATCH = 1000
 OTHERS_PER_BATCH = 100
+EXPERIMENT_TAGS = {
+    "mlflow.note.content": (
+        "A run is a configuration, its child runs are the stages. Under GenAI they do not show: "
+        "switch to Model training, top left."
+    )
+}
 CONTEXTS = {"train": "training", "val": "evaluation"}
 
 for noisy in ("alembic", "mlflow"):
@@ -22,7 +28,7 @@ for noisy in ("alembic", "mlflow"):
 
 
 def mirror(uri, experiment, artifact_location, parent, children, datasets):
-    """Bring the runs of one configuration up to date.
+    """Bring the runs of one configuration up to date; returns the experiment's id.
 
     ``datasets`` maps a split to (name, digest, path). Numbers go first, files after: a store of
     files that fails leaves the numbers complete.
@@ -31,19 +37,21 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets):
     experiment = open_experiment(client, experiment, artifact_location)
     same = f"tags.kind = 'pipeline' and tags.config_hash = '{parent.tags['config_hash']}'"
     found = find_runs(client, experiment, same)
-    parent_run = put_run(client, experiment, parent, found[0] if found else None)
+    parent_run = put_run(client, experiment, parent, only_one(client, found))
     if not parent_run.inputs or not parent_run.inputs.dataset_inputs:
         client.log_inputs(parent_run.info.run_id, [dataset_input(*d) for d in datasets.items()])
     written = [(parent_run, parent)]
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
     of_parent = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run.info.run_id}'"
-    known = {run.data.tags.get("stage"): run for run in find_runs(client, experiment, of_parent)}
+    known = find_runs(client, experiment, of_parent)
     for record in children:
         record.tags |= inside
-        run = put_run(client, experiment, record, known.get(record.tags["stage"]))
+        same = [run for run in known if run.data.tags.get("stage") == record.tags["stage"]]
+        run = put_run(client, experiment, record, only_one(client, same))
         written.append((run, record))
     for run, record in written:
         upload_artifacts(client, run, record)
+    return experiment
 
 
 def open_experiment(client, name, artifact_location):
@@ -51,7 +59,7 @@ def open_experiment(client, name, artifact_location):
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location)
+            return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS)
         except MlflowException:  # another machine was faster, or there is a real reason
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
@@ -63,6 +71,14 @@ def open_experiment(client, name, artifact_location):
 
 def find_runs(client, experiment, condition):
     return list(client.search_runs([experiment], condition, order_by=["attributes.start_time ASC"]))
+
+
+def only_one(client, runs):
+    """The fullest, or None; the others come from requests whose answer came too late."""
+    runs = sorted(runs, key=lambda run: len(run.data.metrics), reverse=True)
+    for run in runs[1:]:
+        client.delete_run(run.info.run_id)
+    return runs[0] if runs else None
 
 
 def put_run(client, experiment, record, run):

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import http.client
 import os
+import signal
 import socket
 import sqlite3
 import ssl
@@ -91,27 +92,56 @@ def probe_database(uri):
     return None
 
 
-def use_short_timeouts():
-    """Make mlflow, imported after this, give up in seconds, not minutes; the user's own win."""
+def use_short_timeouts(patient):
+    """Make mlflow, imported after this, give up in seconds, not minutes; the user's own win.
+
+    No second try of a request: a server that only answers late has made the run already, and
+    would make it twice. The next sync is the second try.
+    """
     for name, value in {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30" if patient else "5",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }.items():
         os.environ.setdefault(name, value)
 
 
+class TimeIsUp(BaseException):
+    """No ``Exception``: HTTP libraries would take it for one of theirs, and try again."""
+
+
 @contextlib.contextmanager
-def lock(project, wait):
-    """Hold the project's mirror lock; gives False if another process kept it.
+def time_limit(seconds):
+    """Raise ``TimeIsUp`` inside the block after so many seconds (None: never); main thread only.
+
+    It rings on every second, should the first be lost in code that lets no exception out.
+    """
+    if seconds is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def ring(number, frame):
+    raise TimeIsUp
+
+
+@contextlib.contextmanager
+def lock(project, seconds):
+    """Hold the project's mirror lock; gives False if another process kept it for ``seconds``.
 
     Creating a SQLite store from several processes at once fails in its migrations, and two mirrors
     would make two parent runs. The kernel frees the lock when its process dies.
     """
     with open(project / ".mlflow-mirror.lock", "w") as file:
-        yield acquire(file, time.monotonic() + (LOCK_SECONDS if wait else 0))
+        yield acquire(file, time.monotonic() + seconds)
 
 
 def acquire(file, deadline):

@@ -10,14 +10,15 @@ from pipeline.tracking.freshness import stale_stages
 from pipeline.tracking.records import Project
 
 AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
+STAGE_SECONDS = 15
 
 
-def sync(root, running=(), live=False, force=False):
-    """Mirror the pipeline's folder ``root``; returns one line that says what was done.
+def sync(root, running=(), live=False, force=False, seconds=None):
+    """Mirror the pipeline's folder ``root``; returns a text that says what was done.
 
-    ``running`` has (method, scalars file) of trainings under way. Whatever MLflow does, there is
-    no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad
-    params.yaml.
+    ``running`` has (method, scalars file) of trainings under way. A server on the network gets
+    ``seconds`` for everything; None: it may be slow. Whatever MLflow does, there is no exception:
+    a server that fails gives a warning on stderr. ``ValueError`` for a bad params.yaml.
     """
     root = Path(root).resolve()
     params = params_file.load(root / "params.yaml")
@@ -28,14 +29,15 @@ def sync(root, running=(), live=False, force=False):
     try:
         if not (live or force) and is_up_to_date(root, uri, params):
             return "the MLflow mirror is up to date"
-        with server.lock(project, wait=not live) as mine:
+        seconds = seconds if server.is_remote(uri) else None
+        with server.lock(project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
             if not mine:
                 return "another mirror is running"
             if not (live or force) and is_up_to_date(root, uri, params):
                 return "the MLflow mirror is up to date"
             if reason := server.why_unreachable(uri):
                 return warn(f"MLflow at {server.printable(uri)} was skipped: {reason}; {AGAIN}")
-            return mirror_files(root, params, uri, project, dict(running), live)
+            return mirror_files(root, params, uri, project, dict(running), live, seconds)
     except OSError as error:  # such as a folder that may only be read
         return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
 
@@ -48,7 +50,7 @@ def is_up_to_date(root, uri, params):
     return stamp.read_stamp(root).get("digest") == digest
 
 
-def mirror_files(root, params, uri, project, running, live):
+def mirror_files(root, params, uri, project, running, live, seconds):
     digest = stamp.state_digest(root, uri, params.tracking.experiment)
     scanner = stamp.FileScanner(stamp.read_stamp(root))
     folder = find_folder(root, params, scanner, running)
@@ -59,11 +61,13 @@ def mirror_files(root, params, uri, project, running, live):
     parent.tags |= git_tags(root)
     for problem in folder.problems:
         warn(problem)
-    if not write_runs(uri, params, project, folder, parent, children):
+    server.use_short_timeouts(patient=seconds is None and not live)
+    experiment = write_runs(uri, params, project, folder, parent, children, seconds)
+    if experiment is None:
         return "the MLflow mirror is incomplete"
     clean = not live and not folder.problems
     stamp.write_stamp(root, digest if clean else None, scanner.used)
-    return summary(uri, folder, children)
+    return summary(uri, experiment, folder, children)
 
 
 def find_folder(root, params, scanner, running):
@@ -82,7 +86,7 @@ def find_folder(root, params, scanner, running):
     return Project(root, params, splits, stale, running, problems)
 
 
-def write_runs(uri, params, project, folder, parent, children):
+def write_runs(uri, params, project, folder, parent, children, seconds):
     datasets = {
         split: (
             f"{params.data.name}/{split}",
@@ -92,16 +96,18 @@ def write_runs(uri, params, project, folder, parent, children):
         for split, found in folder.splits.items()
     }
     location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
-    server.use_short_timeouts()
     try:
-        from pipeline.tracking import runs
+        from pipeline.tracking import runs  # before the limit: the import is not the server's time
 
-        runs.mirror(uri, params.tracking.experiment, location, parent, children, datasets)
+        name = params.tracking.experiment
+        with server.time_limit(seconds):
+            return runs.mirror(uri, name, location, parent, children, datasets)
+    except server.TimeIsUp:
+        warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
-        return False
-    return True
+    return None
 
 
 def git_tags(root):
@@ -114,11 +120,20 @@ def git_tags(root):
     return {"mlflow.source.git.commit": commit} if commit else {}
 
 
-def summary(uri, folder, children):
-    place = server.printable(uri)
-    text = f"mirrored 1 pipeline run and {len(children)} stage runs to {place}"
+def summary(uri, experiment, folder, children):
     stale = ", ".join(sorted(folder.stale))
-    return f"{text}; not of this params.yaml, left out: {stale}" if stale else text
+    left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
+    text = f"mirrored 1 pipeline run and {len(children)} stage runs{left_out}"
+    return f"{text}\n{where_to_look(uri, experiment)}"
+
+
+def where_to_look(uri, experiment):
+    """The experiment's page; without the choice in its address MLflow 3 opens one for chat apps."""
+    page = f"/#/experiments/{experiment}?workflowType=machine_learning"
+    if server.is_remote(uri):
+        return f"see {server.printable(uri).rstrip('/')}{page}"
+    place = "" if server.database_file(uri) else f" --backend-store-uri {server.printable(uri)}"
+    return f"`mlflow ui{place}` shows them at http://127.0.0.1:5000{page}"
 
 
 def warn(text):

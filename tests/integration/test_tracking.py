@@ -5,9 +5,12 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -15,9 +18,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.tracking import background
+from pipeline.tracking import background, server
 from pipeline.tracking import sync as tracking_sync
 
+INCOMPLETE = "the MLflow mirror is incomplete\n"
 CATEGORIES = "id,name,frequency,image_count,instance_count\n1,star,r,5,5\n2,cross,f,200,300\n"
 IMAGES = {"images": [{"id": 1, "neg_category_ids": []}], "annotations": [], "categories": []}
 
@@ -56,11 +60,11 @@ def project(tmp_path, root, monkeypatch):
     return tmp_path
 
 
-def sync(project, force=False):
+def sync(project, **options):
     """(stdout, stderr) of a sync in this process, which has imported mlflow already."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stderr(err):
-        print(tracking_sync.sync(project, force=force), file=out)
+        print(tracking_sync.sync(project, **options), file=out)
     return out.getvalue(), err.getvalue()
 
 
@@ -110,6 +114,7 @@ def edit_params(project, old, new):
 def test_one_parent_with_the_headline_and_a_child_per_stage(project):
     out, err = finish(start_command(project))
     assert out.startswith("mirrored 1 pipeline run and 8 stage runs")
+    assert "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning" in out
     assert err == ""
     client, runs = runs_of(database(project))
     (parent,) = parents(runs)
@@ -166,8 +171,8 @@ def test_each_configuration_has_its_parent(project):
     sync(project)
     _, runs = runs_of(database(project))
     assert {(r.info.run_name, r.data.metrics["AP"]) for r in parents(runs)} == {
-        ("symbols seed 0 · bacl", 0.3),
-        ("symbols seed 0 · bacl, alpha 0.5", 0.7),
+        ("bacl · seed 0 · symbols", 0.3),
+        ("bacl, alpha 0.5 · seed 0 · symbols", 0.7),
     }
 
 
@@ -263,43 +268,100 @@ def test_a_damaged_file_is_named_and_the_rest_mirrored(project):
     assert "bacl/AP" in parents(runs)[0].data.metrics
 
 
-@contextlib.contextmanager
-def mlflow_server(folder):
+class Server:
     """`mlflow server` as a user starts it in ``folder``, with no flag that names a store."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW"))}
-    with open(folder / "server.log", "w") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", process, folder / "server.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(timeout=30)
 
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
 
-def wait_for(url, process, log, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-            return
-        time.sleep(0.3)
-    raise AssertionError(log.read_text())
+    def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW"))}
+        with open(self.folder / "server.log", "w") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port)],
+                cwd=self.folder,
+                env=clean | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # ten processes less
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.wait_until_it_answers()
+
+    def __exit__(self, *error):
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def wait_until_it_answers(self, seconds=200):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"{self.uri}/health", timeout=2),
+            ):
+                return
+            time.sleep(0.3)
+        raise AssertionError((self.folder / "server.log").read_text())
+
+    def wait_for_runs(self, experiment, number, seconds=60):
+        """Until a mirror has made so many runs, and is in the middle of its work."""
+        query = """SELECT count(*) FROM runs JOIN experiments USING (experiment_id)
+                   WHERE experiments.name = ?"""
+        deadline = time.monotonic() + seconds
+        with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as database:
+            while database.execute(query, [experiment]).fetchone()[0] < number:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """It takes connections and never answers."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def slow_after_a_run(self, experiment):
+        """Once a mirror is at work, every answer takes a fraction of a second."""
+        over = threading.Event()
+
+        def hold_up():
+            self.wait_for_runs(experiment, 1)
+            while not over.wait(0.02):
+                with self.stopped():
+                    time.sleep(0.4)
+
+        thread = threading.Thread(target=hold_up)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
 def test_mlflow_ui_in_the_project_folder_shows_what_was_mirrored(project):
     """The same server then takes the mirror over HTTP, in another experiment."""
     sync(project)
-    with mlflow_server(project) as uri:
+    with Server(project) as started:
+        uri = started.uri
         client, runs = runs_of(uri)
         (parent,) = parents(runs)
         assert parent.data.metrics["AP"] == 0.3
         report = client.download_artifacts(parent.info.run_id, "reports/index.html")
         assert "<h1>AP</h1>" in Path(report).read_text()
-        edit_params(project, "uri: sqlite, experiment: bacl", f"uri: '{uri}', experiment: remote")
+        use_server(project, uri, "remote")
         for _ in range(2):
             assert sync(project, force=True)[1] == ""
         client, runs = runs_of(uri, "remote")
@@ -308,3 +370,119 @@ def test_mlflow_ui_in_the_project_folder_shows_what_was_mirrored(project):
         assert len(client.get_metric_history(run_id, "loss")) == 20
         artifacts = {a.path for a in client.list_artifacts(parents(runs)[0].info.run_id)}
         assert "params.yaml" in artifacts
+
+
+def use_server(project, uri, experiment):
+    edit_params(project, "uri: sqlite, experiment: bacl", f"uri: '{uri}', experiment: {experiment}")
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory):
+    """A server that is not the project's own."""
+    with Server(tmp_path_factory.mktemp("server")) as started:
+        yield started
+
+
+def start_track_stage(project):
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.track"],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(background.CODE)},
+        stdout=pipe,
+        stderr=pipe,
+    )
+
+
+def assert_one_warning(err, uri, words=""):
+    assert err.startswith(f"warning: MLflow at {uri} {words}"), err
+    assert err.count("\n") == 1, err
+    assert "`python -m pipeline.tracking sync` tries again" in err
+
+
+def assert_gap_is_filled(project, uri, experiment):
+    """By a sync later on: every run once, with all its points and files."""
+    assert sync(project)[1] == ""
+    client, runs = runs_of(uri, experiment)
+    names = [run.data.tags.get("stage", "pipeline") for run in runs]
+    assert len(names) == len(set(names)) == 9
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    for stage in ("train_representation@bce", "train_classifier@bacl"):
+        run_id = child(runs, stage).info.run_id
+        assert len(client.get_metric_history(run_id, "loss")) == 20
+        assert [artifact.path for artifact in client.list_artifacts(run_id)] == ["config.py"]
+    assert parents(runs)[0].data.metrics["AP"] == 0.3
+
+
+def test_a_server_that_hangs_in_mid_sync_costs_a_warning_and_seconds(project, far):
+    use_server(project, far.uri, "hangs")
+    stage = start_track_stage(project)
+    far.wait_for_runs("hangs", 3)
+    with far.stopped():
+        start = time.monotonic()
+        _, err = finish(stage)
+        seconds = time.monotonic() - start
+    assert_one_warning(err, far.uri)
+    assert seconds < 12
+    assert_gap_is_filled(project, far.uri, "hangs")
+
+
+def test_a_slow_server_gets_a_limited_time(project, far):
+    use_server(project, far.uri, "slow")
+    with far.slow_after_a_run("slow"):
+        start = time.monotonic()
+        _, err = sync(project, seconds=3)
+        seconds = time.monotonic() - start
+    assert_one_warning(err, far.uri, "took longer than 3 s")
+    assert seconds < 10
+    assert_gap_is_filled(project, far.uri, "slow")
+
+
+def test_a_server_killed_in_mid_sync_and_started_again(project, far):
+    use_server(project, far.uri, "killed")
+    stage = start_track_stage(project)
+    far.wait_for_runs("killed", 3)
+    far.signal(signal.SIGKILL)
+    start = time.monotonic()
+    far.process.wait()
+    _, err = finish(stage)
+    assert_one_warning(err, far.uri, "failed: ")
+    assert time.monotonic() - start < 10
+    assert_one_warning(sync(project)[1], far.uri, "was skipped: ")
+    far.start()
+    assert_gap_is_filled(project, far.uri, "killed")
+
+
+def test_training_waits_neither_for_a_server_that_hangs_nor_for_its_mirror(project, far):
+    use_server(project, far.uri, "live")
+    running = project / ".checkpoints/scalars.jsonl"
+    write(running, scalars(range(1, 11)))
+    mirror = background.LiveMirror()
+    start = time.monotonic()
+    mirror.start(project, {"bacl": running})
+    assert time.monotonic() - start < 0.5
+    far.wait_for_runs("live", 3)
+    with far.stopped():
+        assert mirror.process.wait(timeout=12) == 0
+    log = (project / ".mlflow-mirror.log").read_text()
+    assert_one_warning(log.replace(INCOMPLETE, ""), far.uri, "failed: ")
+
+
+def test_the_stage_does_not_wait_long_for_another_mirror_of_a_far_server(project):
+    use_server(project, "http://127.0.0.1:9", "other")
+    with server.lock(project, 0) as mine:
+        assert mine
+        start = time.monotonic()
+        assert sync(project, seconds=0.5)[0] == "another mirror is running\n"
+        assert time.monotonic() - start < 2
+
+
+def test_runs_that_were_made_twice_become_one(project):
+    """As by a request that a stopped server takes up after the client has given up."""
+    sync(project)
+    client, runs = runs_of(database(project))
+    for run in (parents(runs)[0], child(runs, "evaluate@bce")):
+        client.create_run(run.info.experiment_id, run.info.start_time, run.data.tags)
+    sync(project, force=True)
+    _, merged = runs_of(database(project))
+    assert {run.info.run_id for run in merged} == {run.info.run_id for run in runs}

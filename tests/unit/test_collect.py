@@ -115,9 +115,7 @@ def test_the_parent_shows_the_last_reported_method(folder):
         "AP": 0.2,
         "fixed/AP": 0.2,
         "bacl/AP": 0.2,
-        "bacl/fixed/AP": 0.2,
         "softmax/AP": 0.1,
-        "softmax/fixed/AP": 0.1,
     }
     assert not parent.finished
 
@@ -172,7 +170,7 @@ def test_the_run_name_tells_what_differs_from_the_defaults(folder):
     text = (folder / "params.yaml").read_text()
     write(folder / "params.yaml", text.replace("alpha: 0.85", "alpha: 0.5"))
     params = params_file.load(folder / "params.yaml")
-    assert configuration.run_name(params) == "symbols seed 0 · bacl, alpha 0.5"
+    assert configuration.run_name(params) == "bacl, alpha 0.5 · seed 0 · symbols"
 
 
 def test_images_are_counted_across_the_borders_of_reading(tmp_path):
