@@ -10,6 +10,7 @@ import difflib
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from pipeline import params
@@ -79,7 +80,7 @@ def main():
         copy(arguments.name, arguments.folder)
     else:
         for name, path in presets().items():
-            print(f"{name:14} {summary(path)}")
+            print(f"{name}\n{textwrap.indent(textwrap.fill(summary(path), 92), '    ')}")
 
 
 if __name__ == "__main__":
