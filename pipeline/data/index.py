@@ -79,6 +79,8 @@ class Index:
             self.instances = np.load(self.folder / "instances.npy", mmap_mode="r")
             self.names = map_bytes(self.folder / "names.bin")
             self.masks = map_bytes(self.folder / "masks.bin")
+            check_length("names.bin", self.names, self.images["name_end"])
+            check_length("masks.bin", self.masks, self.instances["mask_end"])
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"{folder}, the index of the data set, cannot be read ({error}); "
@@ -128,6 +130,11 @@ class Index:
     @staticmethod
     def bounds(ends, position):
         return (int(ends[position - 1]) if position else 0), int(ends[position])
+
+
+def check_length(name, data, ends):
+    if len(data) != (ends[-1] if len(ends) else 0):
+        raise ValueError(f"{name} is truncated")
 
 
 def map_bytes(path):

@@ -224,9 +224,11 @@ def test_failures_are_one_line_with_the_remedy(project, tmp_path):
     message = run_stage(copy, "stages.train_classifier", "bacl")
     assert "models/bce/weights.pth is missing" in message
     assert "dvc repro train_representation@bce" in message
-    document = copy / "data/symbols/train.json"
-    document.write_bytes(document.read_bytes()[:5000])
-    assert "train.json" in run_stage(copy, "stages.train_representation", "bce")
+    index = copy / "data/symbols/index/train/instances.npy"
+    index.write_bytes(index.read_bytes()[:5000])
+    message = run_stage(copy, "stages.train_representation", "bce")
+    assert "index/train" in message
+    assert "dvc repro -f prepare" in message
     assert not list((copy / "models").glob(".*"))
 
 

@@ -16,6 +16,14 @@ MASK = st.one_of(
     st.fixed_dictionaries({"size": st.just([5, 7]), "counts": st.text(max_size=9)}),
 )
 
+ONE = dict(
+    images=[{"id": 1, "file_name": "a.png", "width": 5, "height": 5}],
+    annotations=[
+        {"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2], "segmentation": [[0] * 6]}
+    ],
+    categories=[{"id": 1}],
+)
+
 
 @st.composite
 def documents(draw):
@@ -59,9 +67,7 @@ def test_every_image_comes_back_whole(tmp_path_factory, document):
 
 
 def test_arrays_are_mapped_not_read(tmp_path):
-    image = {"id": 1, "file_name": "a.png", "width": 5, "height": 5}
-    box = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2], "segmentation": [[0] * 6]}
-    write_index(tmp_path / "train", dict(images=[image], annotations=[box], categories=[{"id": 1}]))
+    write_index(tmp_path / "train", ONE)
     index = Index(tmp_path / "train")
     assert all(isinstance(a, np.memmap) for a in (index.images, index.instances, index.masks))
 
@@ -69,7 +75,9 @@ def test_arrays_are_mapped_not_read(tmp_path):
 def test_a_missing_or_damaged_index_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"cannot be read .* run `dvc repro -f prepare`"):
         Index(tmp_path / "none")
-    write_index(tmp_path / "train", dict(images=[], annotations=[], categories=[]))
-    (tmp_path / "train" / "images.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(ValueError, match="cannot be read"):
-        Index(tmp_path / "train")
+    for name in ("images.npy", "instances.npy", "masks.bin", "names.bin"):
+        write_index(tmp_path / "train", ONE)
+        path = tmp_path / "train" / name
+        path.write_bytes(path.read_bytes()[:-1])
+        with pytest.raises(ValueError, match="cannot be read"):
+            Index(tmp_path / "train")
