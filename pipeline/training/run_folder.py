@@ -41,8 +41,9 @@ def defining_files(params, block, start_weights):
     files = [Path(index_folder(params, "train"), "digest.txt"), *train_images(params)]
     if start_weights:
         files.append(start_weights)
-    if params.detector.weights and Path(params.detector.weights).is_file():
-        files.append(Path(params.detector.weights))
+    weights = Path(params.detector.weights or "").expanduser()
+    if weights.is_file():
+        files.append(weights)
     return files + [ROOT / path for path in defining_code(params, block)]
 
 

@@ -16,7 +16,7 @@ from pipeline.detection.hooks import freeze_representation
 from pipeline.files import atomic_folder, locked, write_json
 from pipeline.params import Classifier, Params
 from pipeline.training.backbone import start_from_weights
-from pipeline.training.checks import check_start, check_weights_file
+from pipeline.training.checks import check_data, check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.loop import divide
@@ -33,6 +33,7 @@ RUNNER_KEYS = (
 def train(params: Params, name: str) -> None:
     """Train the representation or classifier ``name``, going on from its last checkpoint."""
     block = params.method(name)
+    check_data(params)
     check_weights_file(params.detector.weights)
     weights = None
     if isinstance(block, Classifier):
