@@ -68,7 +68,7 @@ class FilesData:
     verify: Literal["header", "decode"] = "header"
 
     def images(self, split: str) -> Path:
-        return Path(getattr(self, split).images)
+        return in_project(getattr(self, split).images)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -109,6 +110,18 @@ def test_a_method_is_named_as_files_and_commands_can_be(raw, name):
     more["representation"][name] = {"loss": {"type": "bce"}, "epochs": 1}
     with pytest.raises(ValueError, match=r"a name under representation is .* letters"):
         params.parse(params.Params, more, "")
+
+
+def test_images_are_found_from_home_and_from_a_temporary_copy(tmp_path, monkeypatch):
+    split = params.SplitFiles(annotations="a.json", images="../photos")
+    home = params.SplitFiles(annotations="a.json", images="~/photos")
+    data = params.FilesData(name="own", source=".", train=split, val=home)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert data.images("train") == tmp_path / "../photos"
+    assert data.images("val") == Path("/home/me/photos")
+    monkeypatch.chdir(tmp_path)
+    assert data.images("train") == Path("../photos")
 
 
 def test_momentum_is_refused_where_it_has_no_effect(raw):
