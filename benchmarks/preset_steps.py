@@ -25,7 +25,7 @@ from pipeline.data.files_source import prepare_files
 from pipeline.files import read_json, write_json
 from pipeline.params import BCELoss, Compute, FilesData, Hallucination, SplitFiles
 from pipeline.training.predict import val_loader
-from pipeline.training.train import build_runner, choose_device
+from pipeline.training.train import build_runner, check_device
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "data/lvis_v0.5_sample"
@@ -37,7 +37,7 @@ def main():
     folder = Path(options.folder).resolve()
     settings = settings_of(options, Path(options.shared).resolve(), folder)
     os.chdir(folder)
-    choose_device(settings.compute.gpus)
+    check_device(settings.compute.gpus)
     prepare_files(settings.data, Path("data", "sample"))
     baseline = next(n for n, b in settings.representation.items() if b.loss.type != "bce")
     losses, seconds, start = {}, {}, None

@@ -18,7 +18,9 @@ from ruamel.yaml.error import YAMLError
 
 SYMBOLS_SOURCE = "pipeline/data/symbols.py"
 LVIS_SOURCE = "pipeline/data/lvis.py"
+DETECTORS = Path(__file__).resolve().parents[1] / "configs" / "detectors"
 LVIS_FILES = ("train_annotations", "val_annotations", "train_images", "val_images")
+NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # safe as a file name, for DVC and for a shell
 BOTTOMLESS = float("-inf")
 ENDLESS = float("inf")
 
@@ -66,7 +68,7 @@ class FilesData:
     verify: Literal["header", "decode"] = "header"
 
     def images(self, split: str) -> Path:
-        return Path(getattr(self, split).images)
+        return in_project(getattr(self, split).images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,9 @@ class Detector:
     weights: str | None = None
 
     def __post_init__(self):
+        known = sorted(path.stem for path in DETECTORS.glob("*.py"))
+        if self.config not in known:
+            raise ValueError(f"detector.config is {self.config!r}; allowed: {', '.join(known)}")
         if len(self.image_scale) != 2:
             raise ValueError(f"detector.image_scale is {self.image_scale}, not [width, height]")
 
@@ -303,12 +308,13 @@ class Params:
     classifier: dict[str, Classifier]
     report: Report
     pretrained: dict[str, Pretrained] = field(default_factory=dict)
-    seed: int = limited(0, low=0)
+    seed: int = limited(0, low=0, high=2**32 - 1)  # numpy's limit
     predict: Predict = Predict()
     compute: Compute = Compute()
     tracking: Tracking = Tracking()
 
     def __post_init__(self):
+        check_name("data.name", self.data.name)
         check_methods(self)
         for section in ("representation", "classifier"):
             for name, block in getattr(self, section).items():
@@ -350,15 +356,26 @@ def check_methods(params):
         params.method(name)
     if params.report.baseline not in params.report.methods:
         raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
+    if len(set(params.report.methods)) < len(params.report.methods):
+        raise ValueError(f"report.methods is {params.report.methods}; name each method once")
 
 
 def check_unique(params):
     first = {}
     for section in ("representation", "pretrained", "classifier"):
         for name in getattr(params, section):
+            check_name(f"a name under {section}", name)
             if name in first:
                 raise ValueError(f"{name!r} stands under {first[name]} and {section}; rename one")
             first[name] = section
+
+
+def check_name(key, name):
+    """Names become folders, DVC stages and arguments on a command line."""
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ValueError(
+            f"{key} is {name!r}; it takes letters, digits, '_', '.' and '-', not '.' or '-' first"
+        )
 
 
 def check_digest(key, digest):
@@ -374,6 +391,7 @@ def check_has_effect(key, block):
             f"{key}.milestones has {late[0]}, which {block.epochs} epochs never reach; "
             f"allowed: 1 to {block.epochs - 1}"
         )
+    check_starts(key, block)
     if getattr(block, "prior", None) and block.loss.type == "cross_entropy":
         raise ValueError(f"{key}.prior has no effect on cross_entropy; remove it")
     hallucinates = isinstance(block, Classifier) and block.hallucination.enabled
@@ -383,6 +401,22 @@ def check_has_effect(key, block):
             f"is {block.loss.type}; set hallucination.enabled to false, or use fcbl with "
             "margin: false, weight: false, which is plain BCE"
         )
+
+
+def check_starts(key, block):
+    """A part that starts after the last epoch never acts."""
+    starts = {
+        "loss.weight_start_epoch": getattr(block.loss, "weight_start_epoch", 0),
+        "hallucination.start_epoch": getattr(
+            getattr(block, "hallucination", None), "start_epoch", 0
+        ),
+    }
+    for name, start in starts.items():
+        if start >= block.epochs:
+            raise ValueError(
+                f"{key}.{name} is {start}, which {block.epochs} epochs never reach; "
+                f"allowed: 0 to {block.epochs - 1}"
+            )
 
 
 def load(path="params.yaml") -> Params:
@@ -435,7 +469,7 @@ def parse_scalar(kind, value, key):
 
 def parse_loss(value, key):
     require(isinstance(value, dict) and "type" in value, key, value, "a mapping with a type")
-    if value["type"] not in LOSSES:
+    if value["type"] not in tuple(LOSSES):  # a list or mapping has no hash
         raise ValueError(f"{key}.type is {value['type']!r}; allowed: {', '.join(LOSSES)}")
     return parse_dataclass(LOSSES[value["type"]], value, key)
 
@@ -461,7 +495,9 @@ def parse_dataclass(kind, value, key):
 def check_limits(spec, value, key):
     low, high = spec.metadata.get("limits", (BOTTOMLESS, ENDLESS))
     for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, (int, float)) and not low <= number <= high:
+        if not isinstance(number, (int, float)):
+            continue
+        if not low <= number <= high or abs(number) == ENDLESS:
             raise ValueError(f"{key} is {number}; allowed: {low} to {high}")
 
 

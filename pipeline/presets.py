@@ -58,8 +58,10 @@ def copy(name: str, folder: Path) -> None:
 
 
 def git(folder, *arguments):
-    command = ("git", *arguments)
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
+    return done.stdout
 
 
 def main():
@@ -86,5 +88,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

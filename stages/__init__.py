@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
@@ -13,11 +14,11 @@ PR_SET_PDEATHSIG = 1
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
     """Run ``stage()`` or ``stage(name)`` from the command line.
 
-    A user's mistake (``ValueError``) and a failing disk (``OSError``) end in one line and exit
-    code 1; anything else is our own bug and keeps its traceback.
+    A user's mistake (``ValueError``), a failing disk (``OSError``) and a full GPU end in one line
+    and exit code 1; anything else is our own bug and keeps its traceback.
     """
     parser = argparse.ArgumentParser(
-        prog=f"python -m {stage.__module__ if stage.__module__ != '__main__' else sys.argv[0]}",
+        prog=f"python -m stages.{Path(sys.argv[0]).stem}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -30,6 +31,11 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     except (ValueError, OSError) as error:
         # from a data-loading worker an error arrives with its traceback; the last line says it
         print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+        sys.exit(1)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        print("error: out of GPU memory; lower compute.images_per_gpu", file=sys.stderr)
         sys.exit(1)
 
 

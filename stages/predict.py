@@ -7,12 +7,14 @@ writes  predictions/<name>.parquet: image_id, category_id, x, y, w, h, score,
 """
 
 from pipeline import params
+from pipeline.gpus import hide_gpus
 from stages import run_stage
 
 
 def predict(name: str) -> None:
     settings = params.load()
     settings.method(name)
+    hide_gpus(settings.compute.gpus)
     from pipeline.training.predict import predict as run
 
     run(settings, name)

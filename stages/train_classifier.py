@@ -7,12 +7,14 @@ resumes from .checkpoints/ after a kill
 """
 
 from pipeline import params
+from pipeline.gpus import hide_gpus
 from stages import run_stage
 
 
 def train_classifier(name: str) -> None:
     settings = params.load()
     params.require_name(settings.classifier, name, "classifier")
+    hide_gpus(settings.compute.gpus)
     from pipeline.training.train import train
 
     train(settings, name)

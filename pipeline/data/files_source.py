@@ -39,12 +39,21 @@ def read_documents(data, paths: dict[str, Path]) -> dict[str, dict]:
 
 
 def verify_and_write(data: FilesData | LvisData, documents: dict[str, dict], out: Path) -> None:
-    """Check every image, whose ``file_name`` is known by now; then write the pipeline's files."""
+    """Check every image, whose ``file_name`` is known by now; then write the pipeline's files.
+
+    Training reads the index, evaluation and the counts the annotation file with every object.
+    """
     out, rows = Path(out), []
     for name, document in documents.items():
         rows += verify_images(document["images"], data.images(name), name, data.verify)
     for name, document in documents.items():
         write_annotation_file(out / f"{name}.json", document)
-        write_index(out / "index" / name, document)
+        write_index(out / "index" / name, learnable(document))
     write_categories(out / "categories.csv", documents["train"]["categories"])
     write_manifest(out / "images.csv", rows)
+
+
+def learnable(document: dict) -> dict:
+    """Without the objects that mmdet leaves out of training: thinner than a pixel, or no area."""
+    kept = [a for a in document["annotations"] if min(a["bbox"][2:]) >= 1 and a["area"] > 0]
+    return {**document, "annotations": kept}

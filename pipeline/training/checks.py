@@ -5,7 +5,14 @@ from pathlib import Path
 from mmengine.config import Config
 
 from pipeline.params import Params
-from pipeline.training.recipe import categories
+from pipeline.training.recipe import categories, index_folder
+
+
+def check_data(params: Params) -> None:
+    """``ValueError`` where `prepare` has not made the training data."""
+    path = Path(index_folder(params, "train"), "digest.txt")
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; run `dvc repro prepare`")
 
 
 def check_start(params: Params, folder: Path) -> None:
@@ -25,7 +32,7 @@ def check_start(params: Params, folder: Path) -> None:
 
 def check_weights_file(weights: str | None) -> None:
     """``ValueError`` where ``detector.weights`` is a path (and not a URL) to no file."""
-    if weights and "://" not in weights and not Path(weights).is_file():
+    if weights and "://" not in weights and not Path(weights).expanduser().is_file():
         raise ValueError(f"detector.weights is {weights!r}, which is no file; null starts afresh")
 
 

@@ -19,7 +19,7 @@ from pipeline.params import Params
 from pipeline.training.augmentation import test_transforms
 from pipeline.training.checks import check_start
 from pipeline.training.recipe import categories, image_folder, index_folder, test_settings
-from pipeline.training.train import choose_device
+from pipeline.training.train import check_device
 
 BATCH_SIZE = 8
 MASK_THRESHOLD = 0.5
@@ -34,7 +34,7 @@ def predict(params: Params, name: str) -> None:
     params.method(name)
     folder = Path("models", name)
     check_start(params, folder)
-    choose_device(params.compute.gpus)
+    check_device(params.compute.gpus)
     model = load_model(params, folder)
     ids = torch.tensor([category["id"] for category in categories(params)])
     tables = [

@@ -38,12 +38,19 @@ def run_key(params, name, start_weights):
 
 def defining_files(params, block, start_weights):
     """Data, initial weights and the code of the method."""
-    files = [Path(index_folder(params, "train"), "digest.txt")]
+    files = [Path(index_folder(params, "train"), "digest.txt"), *train_images(params)]
     if start_weights:
         files.append(start_weights)
-    if params.detector.weights and Path(params.detector.weights).is_file():
-        files.append(Path(params.detector.weights))
+    weights = Path(params.detector.weights or "").expanduser()
+    if weights.is_file():
+        files.append(weights)
     return files + [ROOT / path for path in defining_code(params, block)]
+
+
+def train_images(params):
+    """Generated images themselves; of images that stay in place, the manifest."""
+    folder = Path("data", params.data.name)
+    return [*folder.glob("images.csv"), *sorted(folder.glob("images/train/*"))]
 
 
 def defining_code(params, block):

@@ -1,7 +1,6 @@
 """Train one method and publish it to ``models/<name>/``."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pipeline.detection.hooks import freeze_representation
 from pipeline.files import atomic_folder, locked, write_json
 from pipeline.params import Classifier, Params
 from pipeline.training.backbone import start_from_weights
-from pipeline.training.checks import check_start, check_weights_file
+from pipeline.training.checks import check_data, check_start, check_weights_file
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.loop import divide
@@ -34,12 +33,13 @@ RUNNER_KEYS = (
 def train(params: Params, name: str) -> None:
     """Train the representation or classifier ``name``, going on from its last checkpoint."""
     block = params.method(name)
+    check_data(params)
     check_weights_file(params.detector.weights)
     weights = None
     if isinstance(block, Classifier):
         check_start(params, Path("models", block.start_from))
         weights = Path("models", block.start_from, "weights.pth")
-    choose_device(params.compute.gpus)
+    check_device(params.compute.gpus)
     check_precision(params.train.precision)
     folder = run_folder(params, name, weights)
     with locked(folder):
@@ -68,7 +68,14 @@ def build_runner(params, name, folder, weights):
             type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None
         )
     model = build_model(config, frozen=isinstance(params.method(name), Classifier))
-    return Runner(model=model, cfg=config, **{key: config[key] for key in RUNNER_KEYS})
+    runner = Runner(model=model, cfg=config, **{key: config[key] for key in RUNNER_KEYS})
+    runner.logger.addFilter(is_true)
+    return runner
+
+
+def is_true(record):
+    """mmengine compares steps with micro-batches before the loop sets its own counts."""
+    return not record.getMessage().startswith("Resumed iteration number is not divisible")
 
 
 def build_model(config, frozen):
@@ -94,11 +101,11 @@ def complete_config(params, name, work_dir):
     return config
 
 
-def choose_device(gpus):
-    """mmengine takes CUDA wherever it sees it; hide it for ``gpus: 0``, insist for ``gpus: 1``."""
-    if gpus == 0:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    elif gpus == 1 and not torch.cuda.is_available():
+def check_device(gpus):
+    """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` the stage has hidden it by now."""
+    if gpus == 0 and torch.cuda.is_available():
+        raise ValueError("compute.gpus is 0, but a GPU is visible; set CUDA_VISIBLE_DEVICES=''")
+    if gpus == 1 and not torch.cuda.is_available():
         raise ValueError("compute.gpus is 1, but no GPU is visible; set it to auto or 0")
 
 
@@ -106,14 +113,15 @@ def check_precision(precision):
     """Mixed precision is CUDA's; on a CPU it would only be slower."""
     if precision != "fp32" and not torch.cuda.is_available():
         raise ValueError(f"train.precision is {precision}, which needs a GPU; set it to fp32")
-    if precision == "bf16" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and not torch.cuda.is_bf16_supported(False):  # without emulation
         raise ValueError(f"{torch.cuda.get_device_name()} has no bf16; set train.precision to fp16")
 
 
 def publish(runner, params, name, folder):
     """Write the trained model, its config, scalars and environment as one complete folder."""
     lines = (folder / "scalars.jsonl").read_text(encoding="utf-8").splitlines()
-    state = {key: value.cpu() for key, value in runner.model.state_dict().items()}
+    model = getattr(runner.model, "module", runner.model)  # without the wrapper for several GPUs
+    state = {key: value.cpu() for key, value in model.state_dict().items()}
     with atomic_folder(Path("models", name)) as out:
         torch.save(state, out / "weights.pth")
         complete_config(params, name, "").dump(out / "config.py")

@@ -9,7 +9,7 @@ from mmdet.registry import MODELS
 from pipeline import params
 from pipeline.data import symbols
 from pipeline.training.backbone import check_backbone, start_from_weights
-from pipeline.training.checks import check_weights_file
+from pipeline.training.checks import check_data, check_weights_file
 from pipeline.training.train import build_runner, check_precision
 
 RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
@@ -21,6 +21,18 @@ def test_backbone_weights_are_a_file_or_a_url(tmp_path):
         check_weights_file(sound)
     with pytest.raises(ValueError, match=r"detector\.weights is 'missing\.pth', which is no file"):
         check_weights_file("missing.pth")
+
+
+def test_a_file_in_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "backbone.pth").touch()
+    check_weights_file("~/backbone.pth")
+
+
+def test_training_without_data_names_the_stage(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"digest\.txt is missing; run `dvc repro prepare`"):
+        check_data(params.load(root / "params.yaml"))
 
 
 @pytest.mark.parametrize(

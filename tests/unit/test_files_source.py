@@ -12,6 +12,7 @@ from pipeline.data.annotations import complete_categories, read_split
 from pipeline.data.categories import frequency, read_categories, write_categories
 from pipeline.data.files_source import prepare_files
 from pipeline.data.images import verify_images, write_manifest
+from pipeline.data.index import Index
 from pipeline.evaluation.truth import read_truth
 from pipeline.params import FilesData, SplitFiles
 
@@ -241,3 +242,18 @@ def test_size_is_the_one_after_the_exif_rotation(tmp_path):
     save(tmp_path / "phone.jpg", exif=exif)
     (row,) = verify_images([described("phone.jpg", 30, 40)], tmp_path, "train", "header")
     assert (row["width"], row["height"]) == (30, 40)
+
+
+def test_training_sees_no_object_thinner_than_a_pixel(tmp_path, coco):
+    """As in mmdet's data sets; evaluation and the counts have them all."""
+    coco["annotations"][1]["bbox"] = [20, 2, 0.9, 5]
+    image = coco["images"][1]
+    Image.new("RGB", (image["width"], image["height"])).save(tmp_path / image["file_name"])
+    Image.new("RGB", (40, 30)).save(tmp_path / "five.png")
+    (tmp_path / "all.json").write_text(json.dumps(coco))
+    split = SplitFiles(annotations="all.json", images=str(tmp_path))
+    data = FilesData(name="own", source=str(tmp_path), train=split, val=split)
+    prepare_files(data, tmp_path / "out")
+    index = Index(tmp_path / "out/index/train")
+    assert [len(index.image(position)["instances"]) for position in range(2)] == [1, 1]
+    assert len(json.loads((tmp_path / "out/train.json").read_text())["annotations"]) == 3

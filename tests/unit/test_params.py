@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -81,6 +82,15 @@ def test_every_preset_is_valid(root):
             {"x": {"weights": "x", "loss": {"type": "bce"}, "sha256": "12"}},
             ["pretrained.x.sha256", "'12'", "64 digits"],
         ),
+        ("seed", 2**32, ["seed", "4294967296", "0 to 4294967295"]),
+        ("train.learning_rate", float("inf"), ["train.learning_rate", "inf"]),
+        ("data.name", "..", ["data.name", "'..'", "letters"]),
+        ("data.name", "", ["data.name", "letters"]),
+        ("detector.config", "faster_rcnn_r19", ["detector.config", "faster_rcnn_r18_fpn"]),
+        ("report.methods", ["softmax", "softmax"], ["report.methods", "once"]),
+        ("classifier.bacl.loss.type", ["fcbl"], ["classifier.bacl.loss.type", "bce, fcbl"]),
+        ("classifier.bacl.loss.weight_start_epoch", 12, ["weight_start_epoch", "12", "0 to 11"]),
+        ("classifier.bacl.hallucination.start_epoch", 12, ["hallucination.start_epoch", "0 to 11"]),
         ("seed", "one", ["seed", "'one'", "a whole number"]),
         ("data.exponent", None, ["data.exponent", "None", "a number"]),
     ],
@@ -92,6 +102,26 @@ def test_a_wrong_value_is_named(raw, place, value, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize("name", ["a b", "../a", "-a", ".a", "a/b", "", "a;b", 1])
+def test_a_method_is_named_as_files_and_commands_can_be(raw, name):
+    more = copy.deepcopy(raw)
+    more["representation"][name] = {"loss": {"type": "bce"}, "epochs": 1}
+    with pytest.raises(ValueError, match=r"a name under representation is .* letters"):
+        params.parse(params.Params, more, "")
+
+
+def test_images_are_found_from_home_and_from_a_temporary_copy(tmp_path, monkeypatch):
+    split = params.SplitFiles(annotations="a.json", images="../photos")
+    home = params.SplitFiles(annotations="a.json", images="~/photos")
+    data = params.FilesData(name="own", source=".", train=split, val=home)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert data.images("train") == tmp_path / "../photos"
+    assert data.images("val") == Path("/home/me/photos")
+    monkeypatch.chdir(tmp_path)
+    assert data.images("train") == Path("../photos")
 
 
 def test_momentum_is_refused_where_it_has_no_effect(raw):

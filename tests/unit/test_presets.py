@@ -33,6 +33,13 @@ def test_a_copy_never_overwrites(root, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_copy_outside_of_git_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(ValueError, match="git ls-files: fatal: not a git repository"):
+        presets.copy("smoke", tmp_path / "new")
+
+
 def test_own_data_is_complete_and_marks_the_lines_to_edit(root):
     path = root / "configs/presets/own_data.yaml"
     loaded = params.load(path)

@@ -36,6 +36,17 @@ def test_the_key_follows_what_defines_the_run(settings, tmp_path):
     assert key(settings) != before
 
 
+@pytest.mark.parametrize("name", ["images/train/000001.png", "images.csv"])
+def test_the_key_follows_the_images(settings, tmp_path, name):
+    """The same annotations on other pixels are another training."""
+    path = tmp_path / "data/symbols" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"one")
+    before = key(settings)
+    path.write_bytes(b"two")
+    assert key(settings) != before
+
+
 def test_the_key_ignores_what_does_not(settings):
     before = key(settings)
     softmax = replace(settings.representation["softmax"], epochs=99)

@@ -1,0 +1,73 @@
+"""A stage ends in one line where it can be helped, in a traceback where it is our own bug."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pipeline import params
+from stages import run_stage
+
+
+def failing(error):
+    def stage():
+        raise error
+
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("wrong"), "error: wrong\n"),
+        (OSError("disk full"), "error: disk full\n"),
+        (ValueError("of a worker\n  file\nValueError: last"), "error: ValueError: last\n"),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+            "error: out of GPU memory; lower compute.images_per_gpu\n",
+        ),
+    ],
+)
+def test_one_line(error, line, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(SystemExit) as caught:
+        run_stage(failing(error), "what it does")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == line
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["stage"])
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_stage(failing(RuntimeError("a bug")), "what it does")
+
+
+def test_help_shows_the_command_that_works(root):
+    command = [sys.executable, "-m", "stages.check", "--help"]
+    text = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert text.startswith("usage: python -m stages.check [-h]")
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "module"),
+    [
+        ("train_representation", "bce", "train"),
+        ("train_classifier", "bacl", "train"),
+        ("predict", "bacl", "predict"),
+    ],
+)
+def test_gpus_are_hidden_before_torch_can_see_them(root, monkeypatch, stage, name, module):
+    seen = []
+    settings = params.load(root / "params.yaml")
+    settings = replace(settings, compute=params.Compute(gpus=0))
+    work = {module: lambda *_: seen.append(os.environ["CUDA_VISIBLE_DEVICES"])}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(params, "load", lambda: settings)
+    monkeypatch.setitem(sys.modules, f"pipeline.training.{module}", SimpleNamespace(**work))
+    getattr(import_module(f"stages.{stage}"), stage)(name)
+    assert seen == [""]
