@@ -1,6 +1,5 @@
 """The data set that training and prediction read: our own LVIS-format files, seeded per image."""
 
-import copy
 import random
 
 import cv2
@@ -93,7 +92,7 @@ class SeededDataset:
         for transform in self.transforms:
             if hasattr(transform, "get_indexes"):
                 other = self.dataset[random.randrange(len(self.dataset))]
-                item["mix_results"] = [copy.deepcopy(other)]
+                item["mix_results"] = [other]
             item = transform(item)
             item.pop("mix_results", None)
         return item

@@ -64,10 +64,12 @@ class FeatureHallucination(StepStatistics, nn.Module):
         is the unbiased one; a class with a single row counts as variance 0, as officially.
         """
         embeddings = embeddings.to(self.mean.dtype)
-        count = self.sum_by_class(torch.ones_like(embeddings[:, :1]), labels)
+        finite = embeddings.isfinite().all(dim=1, keepdim=True)  # float16 may have overflowed
+        embeddings = embeddings.where(finite, 0)
+        count = self.sum_by_class(finite.to(embeddings.dtype), labels)
         mean = self.sum_by_class(embeddings, labels) / count.clamp(min=1)
         # centring on the mean of all ranks first: sums of raw squares would cancel in float32
-        squares = self.sum_by_class((embeddings - mean[labels]).square(), labels)
+        squares = self.sum_by_class((embeddings - mean[labels]).square() * finite, labels)
         var = squares / (count - 1).clamp(min=1)
         seen = self.seen.to(count.dtype)[:, None]
         share = (1 - (1 - self.decay_ratio) * seen) * (count > 0)

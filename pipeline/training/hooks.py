@@ -1,6 +1,7 @@
 """Hooks that make a run resumable and recorded."""
 
 import json
+import math
 from pathlib import Path
 
 from mmengine.dist import master_only
@@ -58,7 +59,8 @@ class ScalarsHook(Hook):
         tags, text = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
         print(text, flush=True)
         line = {"step": runner.iter + 1, "epoch": runner.epoch + 1}
-        line |= {key: float(value) for key, value in tags.items()}
+        # a step that fp16 skips has an infinite gradient norm, which JSON cannot hold
+        line |= {k: float(v) for k, v in tags.items() if math.isfinite(v)}
         line["images_per_second"] = runner.train_dataloader.batch_sampler.batch_size / tags["time"]
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

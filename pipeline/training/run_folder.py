@@ -65,6 +65,7 @@ def defining_code(params, block):
         "pipeline/detection/scoring.py",
         "pipeline/detection/step_statistics.py",
         "pipeline/training/augmentation.py",
+        "pipeline/training/backbone.py",
         "pipeline/training/batches.py",
         "pipeline/training/loop.py",
         "pipeline/training/recipe.py",
