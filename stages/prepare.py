@@ -1,7 +1,8 @@
 """Make the data set: generate `symbols`, find or download LVIS, or complete one on disk.
 
 reads   params.yaml (data), and the annotation files and images that it names
-writes  data/<name>/: train.json, val.json (LVIS format), index/, categories.csv, images.csv;
+writes  data/<name>/: train.json, val.json (LVIS format), index/, categories.csv, and
+        images/ or, of files on disk, images.csv;
         reports/data/<name>.html: statistics
 """
 

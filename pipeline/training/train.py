@@ -23,6 +23,7 @@ from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
 from pipeline.training.run_folder import newest_checkpoint, run_folder
 
+STATISTICS = ("roi_head.bbox_head.loss_cls.", "roi_head.hallucination.")
 RUNNER_KEYS = (
     "work_dir", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
     "default_hooks", "custom_hooks", "load_from", "resume", "launcher", "env_cfg",
@@ -58,7 +59,7 @@ def build_runner(params, name, folder, weights):
         print(f"resuming {name} from {checkpoint}", flush=True)
         config.load_from, config.resume = str(checkpoint), True
     elif weights:
-        config.load_from = str(weights)
+        config.load_from = str(without_statistics(weights, folder))
     elif params.detector.weights:
         start_from_weights(config.model.backbone, params.detector.weights, folder)
     if is_distributed():
@@ -71,6 +72,19 @@ def build_runner(params, name, folder, weights):
     runner = Runner(model=model, cfg=config, **{key: config[key] for key in RUNNER_KEYS})
     runner.logger.addFilter(is_true)
     return runner
+
+
+def without_statistics(weights: Path, folder: Path) -> Path:
+    """``weights``, or a copy in ``folder`` without an imported FCBL model's running statistics.
+
+    The classifier stage starts both at zero, as the official one does.
+    """
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    kept = {key: value for key, value in state.items() if not key.startswith(STATISTICS)}
+    if len(kept) == len(state):
+        return weights
+    torch.save(kept, folder / "start.pth")
+    return folder / "start.pth"
 
 
 def is_true(record):

@@ -10,7 +10,7 @@ from pipeline import params
 from pipeline.data import symbols
 from pipeline.training.backbone import check_backbone, start_from_weights
 from pipeline.training.checks import check_data, check_weights_file
-from pipeline.training.train import build_runner, check_precision
+from pipeline.training.train import build_runner, check_precision, without_statistics
 
 RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
 
@@ -67,6 +67,17 @@ def test_training_starts_from_the_backbone_of_the_file(root, tmp_path, monkeypat
     model = build_runner(changed, "bce", tmp_path / "run", None).model
     model.init_weights()
     assert (model.backbone.conv1.weight == 0.5).all()
+
+
+def test_a_classifier_starts_its_statistics_at_zero(tmp_path):
+    plain, imported = tmp_path / "plain.pth", tmp_path / "imported.pth"
+    torch.save({"backbone.conv1.weight": torch.ones(2)}, plain)
+    statistics = ("bbox_head.loss_cls.class_count", "hallucination.mean")
+    torch.save(
+        {**torch.load(plain), **{f"roi_head.{k}": torch.ones(2) for k in statistics}}, imported
+    )
+    assert without_statistics(plain, tmp_path) == plain
+    assert list(torch.load(without_statistics(imported, tmp_path))) == ["backbone.conv1.weight"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

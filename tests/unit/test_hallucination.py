@@ -149,3 +149,13 @@ def test_crowded_images_use_a_random_subset_with_their_labels(boxes, used):
     assert jittered.shape == (used * 16, 4)
     assert len(labels.unique()) == used
     assert ((jittered - gt[labels]).abs() <= 10 / 6).all()
+
+
+def test_an_overflow_of_float16_poisons_nothing():
+    module, clean = FeatureHallucination(3, 2), FeatureHallucination(3, 2)
+    rows, labels = torch.tensor([[1.0, 2], [3, 4], [5, 6]]), torch.tensor([0, 0, 1])
+    broken = torch.cat([rows, torch.tensor([[float("inf"), 0], [float("nan"), 1]])])
+    module.update(broken, torch.tensor([0, 0, 1, 0, 2]))
+    clean.update(rows, labels)
+    torch.testing.assert_close(module.state_dict(), clean.state_dict())
+    assert not module.seen[2]
