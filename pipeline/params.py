@@ -67,6 +67,12 @@ class FilesData:
     val: SplitFiles
     verify: Literal["header", "decode"] = "header"
 
+    def __post_init__(self):
+        check_outside(self.name, "data.source", self.source, Path(self.source))
+        for split in ("train", "val"):
+            images = getattr(self, split).images
+            check_outside(self.name, f"data.{split}.images", images, self.images(split))
+
     def images(self, split: str) -> Path:
         return in_project(getattr(self, split).images)
 
@@ -94,15 +100,20 @@ class LvisData:
                 raise ValueError(f"unknown key data.urls.{key}; allowed: {', '.join(LVIS_FILES)}")
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"data.urls.{key} is {url!r}; it takes an http(s) address")
-        made = Path("data", self.name).resolve()
-        if made in (root := self.images("train").resolve(), *root.parents):
-            raise ValueError(
-                f"data.root is {self.root!r}, but DVC empties data/{self.name} before it runs "
-                "`prepare`; move the images to a folder outside of it"
-            )
+        check_outside(self.name, "data.root", self.root, self.images("train"))
 
     def images(self, split: str) -> Path:
         return in_project(self.root)
+
+
+def check_outside(name: str, key: str, written: str, folder: Path) -> None:
+    """``ValueError`` where ``folder``, which is the user's, lies in one that DVC empties."""
+    made = in_project(str(Path("data", name))).resolve()
+    if made in (place := folder.resolve(), *place.parents):
+        raise ValueError(
+            f"{key} is {written!r}, but DVC empties data/{name} before it runs `prepare`; "
+            "move this folder out of it, or choose another data.name"
+        )
 
 
 def in_project(path: str) -> Path:

@@ -170,3 +170,12 @@ def test_params_are_frozen(root):
     loaded = params.load(root / "params.yaml")
     with pytest.raises(dataclasses.FrozenInstanceError):
         loaded.seed = 3
+
+
+@pytest.mark.parametrize("place", ["source", "train.images", "val.images"])
+def test_own_files_may_not_lie_in_the_folder_that_dvc_empties(raw, place):
+    split = {"annotations": "a.json", "images": "elsewhere"}
+    data = {"name": "photos", "source": "elsewhere", "train": split, "val": {**split}}
+    data = changed(data, place, "data/photos/mine")
+    with pytest.raises(ValueError, match=rf"^data\.{place} is 'data/photos/mine', but DVC empties"):
+        params.parse(params.Params, {**raw, "data": data}, "")
