@@ -446,7 +446,7 @@ def parse(kind, value, key):
     """``value``, read from YAML, as an instance of ``kind`` (a dataclass or a type annotation)."""
     if key == "data" and isinstance(value, dict):
         kinds = {SYMBOLS_SOURCE: SymbolsData, LVIS_SOURCE: LvisData}
-        kind = kinds.get(str(value.get("source")), FilesData)
+        kind = kinds.get(require_source(value.get("source")), FilesData)
     if kind is Any and key.endswith(".loss"):
         return parse_loss(value, key)
     if is_dataclass(kind):
@@ -468,6 +468,14 @@ def parse(kind, value, key):
         require(isinstance(value, list), key, value, "a list")
         return [parse(arguments[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
     return parse_scalar(kind, value, key)
+
+
+def require_source(source):
+    made = f"{SYMBOLS_SOURCE}, {LVIS_SOURCE} or a folder of annotation files"
+    known = source in (SYMBOLS_SOURCE, LVIS_SOURCE)
+    if not isinstance(source, str) or not source or (source.endswith(".py") and not known):
+        raise ValueError(f"data.source is {source!r}; it takes {made}")
+    return source
 
 
 def parse_scalar(kind, value, key):

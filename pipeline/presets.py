@@ -51,6 +51,7 @@ def copy(name: str, folder: Path) -> None:
         shutil.copy(file, folder / file)
     use(name, folder / "params.yaml")
     (folder / "dvc.lock").unlink(missing_ok=True)
+    shutil.rmtree(folder / "reports", ignore_errors=True)  # of the default run
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
     who = ("-c", "user.name=pipeline.presets", "-c", "user.email=none")

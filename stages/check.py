@@ -1,15 +1,17 @@
 """Check params.yaml, all of it: a misspelt key that no stage reads is found here.
 
 reads   params.yaml
-writes  nothing
+writes  data/.checked, so that `prepare` runs after this: DVC empties data/<name> before it
 """
 
 from pipeline import params
+from pipeline.files import write_text
 from stages import run_stage
 
 
 def check() -> None:
     params.load()
+    write_text("data/.checked", "params.yaml is valid\n")
 
 
 if __name__ == "__main__":

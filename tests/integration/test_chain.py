@@ -238,3 +238,12 @@ def test_a_diverging_training_stops_with_its_cause(project, tmp_path):
     edit(copy, "params.yaml", "learning_rate: 0.02", "learning_rate: 1.0e+9")
     message = run_stage(copy, "stages.train_representation", "bce")
     assert "lower train.learning_rate" in message
+
+
+def test_a_wrong_key_stops_before_dvc_touches_the_data(project, tmp_path):
+    """DVC empties an output before its stage runs, so `check` must come first for every target."""
+    copy = tmp_path / "copy"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".checkpoints"))
+    edit(copy, "params.yaml", "train_images: 120", "train_imges: 120")
+    assert "train_imges" in dvc(copy, "repro", "prepare", ok=False)
+    assert len(list((copy / "data/symbols/images/train").glob("*.png"))) == 120

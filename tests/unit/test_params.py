@@ -92,6 +92,9 @@ def test_every_preset_is_valid(root):
         ("classifier.bacl.loss.weight_start_epoch", 12, ["weight_start_epoch", "12", "0 to 11"]),
         ("classifier.bacl.hallucination.start_epoch", 12, ["hallucination.start_epoch", "0 to 11"]),
         ("seed", "one", ["seed", "'one'", "a whole number"]),
+        ("data.source", "", ["data.source", "symbols.py", "a folder"]),
+        ("data.source", None, ["data.source", "a folder"]),
+        ("data.source", "pipeline/data/symbol.py", ["data.source", "lvis.py"]),
         ("data.exponent", None, ["data.exponent", "None", "a number"]),
     ],
 )
