@@ -177,20 +177,6 @@ class Augmentation:
     flip: float = limited(0.5, low=0, high=1)
     copy_paste: int = limited(0, low=0)
 
-    def __post_init__(self):
-        jitters = tuple(self.scale_jitter) != (1, 1)
-        if self.short_edges and (jitters or self.copy_paste or self.canvas):
-            raise ValueError(
-                "augmentation.short_edges goes with neither scale_jitter, canvas nor copy_paste, "
-                "which need images of one size; remove one"
-            )
-        if self.canvas and len(self.canvas) != 2:
-            raise ValueError(f"augmentation.canvas is {self.canvas}, not [width, height]")
-        if len(self.scale_jitter) != 2 or self.scale_jitter[0] > self.scale_jitter[1]:
-            raise ValueError(
-                f"augmentation.scale_jitter is {list(self.scale_jitter)}; it takes [low, high]"
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropyLoss:
@@ -330,13 +316,17 @@ class Params:
         for section in ("representation", "classifier"):
             for name, block in getattr(self, section).items():
                 check_has_effect(f"{section}.{name}", block)
+                check_augmentation(f"{section}.{name}.augmentation", block.augmentation)
         for name, block in self.pretrained.items():
             check_digest(f"pretrained.{name}.sha256", block.sha256)
 
-    def method(self, name):
-        """The block of this name, whichever its section; ``ValueError`` if there is none."""
+    def method(self, name, key=""):
+        """The block of this name, whichever its section; ``ValueError`` if there is none.
+
+        ``key``: where the name stands, for the message.
+        """
         known = {**self.representation, **self.pretrained, **self.classifier}
-        return known[require_name(known, name, "method")]
+        return known[require_name(known, name, f"method of {key}" if key else "method")]
 
 
 def require_name(known, name, kind, place="params.yaml"):
@@ -363,8 +353,11 @@ def check_methods(params):
                 f"classifier.{name}.loss.type is {block.loss.type!r} on the softmax representation "
                 f"{block.start_from!r}; start from one that was trained with bce"
             )
-    for name in (*params.report.methods, params.report.baseline):
-        params.method(name)
+    if not params.report.methods:
+        raise ValueError("report.methods is empty; name at least the baseline")
+    for name in params.report.methods:
+        params.method(name, "report.methods")
+    params.method(params.report.baseline, "report.baseline")
     if params.report.baseline not in params.report.methods:
         raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
     if len(set(params.report.methods)) < len(params.report.methods):
@@ -392,6 +385,19 @@ def check_name(key, name):
 def check_digest(key, digest):
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError(f"{key} is {digest!r}; it takes 64 digits of 0-9 and a-f")
+
+
+def check_augmentation(key, augmentation):
+    jitter, canvas = augmentation.scale_jitter, augmentation.canvas
+    if augmentation.short_edges and (tuple(jitter) != (1, 1) or augmentation.copy_paste or canvas):
+        raise ValueError(
+            f"{key}.short_edges goes with neither scale_jitter, canvas nor copy_paste, which need "
+            "images of one size; remove one"
+        )
+    if canvas and len(canvas) != 2:
+        raise ValueError(f"{key}.canvas is {canvas}, not [width, height]")
+    if len(jitter) != 2 or jitter[0] > jitter[1]:
+        raise ValueError(f"{key}.scale_jitter is {list(jitter)}; it takes [low, high]")
 
 
 def check_has_effect(key, block):
