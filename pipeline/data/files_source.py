@@ -15,17 +15,20 @@ def prepare_files(data: FilesData, out: Path) -> dict[str, dict]:
 
     Returns the two documents by the name of their split.
     """
-    source = Path(data.source)
-    if not source.is_dir():
-        raise ValueError(f"data.source is {data.source!r}, which is no folder of annotation files")
-    files = {"train": data.train, "val": data.val}
-    documents = read_documents(
-        data, {name: source / file.annotations for name, file in files.items()}
-    )
+    documents = read_documents(data, {n: annotation_file(data, n) for n in ("train", "val")})
     for name, document in documents.items():
         resolve_file_names(document["images"], data.images(name))
     verify_and_write(data, documents, out)
     return documents
+
+
+def annotation_file(data: FilesData, split: str) -> Path:
+    if not Path(data.source).is_dir():
+        raise ValueError(f"data.source is {data.source!r}, which is no folder of annotation files")
+    path = Path(data.source, getattr(data, split).annotations)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; correct data.{split}.annotations")
+    return path
 
 
 def read_documents(data, paths: dict[str, Path]) -> dict[str, dict]:

@@ -23,7 +23,8 @@ from pipeline.training.train import check_device
 
 BATCH_SIZE = 8
 MASK_THRESHOLD = 0.5
-MASK_BYTES = 2**28  # decoded masks are as large as the image; so much of them at a time
+MASK_BYTES = 2**28  # so much of masks at a time
+LOGIT_BYTES = 28 * 28 * 4  # of one detection and class
 
 
 def predict(params: Params, name: str) -> None:
@@ -91,7 +92,9 @@ def with_masks(model, batch):
     head, about = model.roi_head, [sample.metainfo]
     (found,) = head.predict_bbox(features, about, proposals, head.test_cfg, rescale=False)
     height, width = sample.ori_shape
-    step = max(1, MASK_BYTES // (height * width))
+    # a decoded mask is as large as the image; before, it has logits for every class
+    largest = max(height * width, head.mask_head.num_classes * LOGIT_BYTES)
+    step = max(1, MASK_BYTES // largest)
     for start in range(0, max(1, len(found)), step):
         part = found[start : start + step]
         (sample.pred_instances,) = head.predict_mask(features, about, [part], rescale=True)

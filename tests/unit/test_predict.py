@@ -8,7 +8,7 @@ from hotcoco import mask as rle
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
-from tiny_detector import build_detector
+from tiny_detector import CLASSES, build_detector
 
 from pipeline.training import predict
 from pipeline.training.predict import detections, run, run_lengths
@@ -81,7 +81,7 @@ def test_masks_in_parts_are_those_of_mmdet_in_one(mask_detector, monkeypatch, at
     with torch.no_grad():
         expected = table(mask_detector.test_step(photo()))
     assert expected.rle.nunique() > 1
-    monkeypatch.setattr(predict, "MASK_BYTES", at_once * 96 * 160)
+    monkeypatch.setattr(predict, "MASK_BYTES", at_once * CLASSES * predict.LOGIT_BYTES)
     parts = list(run(mask_detector, photo()))
     assert max(len(part.pred_instances) for part in parts) == min(at_once, len(expected))
     pd.testing.assert_frame_equal(table(parts), expected)
