@@ -21,7 +21,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 # An image is built for CUDA and keeps no cache of pip; this root is neither an image nor has CUDA.
 ARGUMENTS = {"FORCE_CUDA": "0", "PIP_NO_CACHE_DIR": ""}
-PIP_CACHE = "/root/.cache/pip"
+PIP_CACHE = "/root/.cache/pip"  # in the fresh root: where its own pip looks
 
 
 def instructions(text):
