@@ -1,0 +1,172 @@
+"""The sections of params.yaml but for `data`: detector, training, methods, report, tracking."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.params.limits import limited
+
+DETECTORS = Path(__file__).resolve().parents[2] / "configs" / "detectors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """``config`` names configs/detectors/<config>.py; ``image_scale`` is [width, height]."""
+
+    config: str
+    image_scale: list[int] = limited(low=32)
+    weights: str | None = None
+
+    def __post_init__(self):
+        known = sorted(path.stem for path in DETECTORS.glob("*.py"))
+        if self.config not in known:
+            raise ValueError(f"detector.config is {self.config!r}; allowed: {', '.join(known)}")
+        if len(self.image_scale) != 2:
+            raise ValueError(f"detector.image_scale is {self.image_scale}, not [width, height]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """The optimizer, shared by both training stages.
+
+    ``batch_size`` is the total over GPUs and accumulation steps. ``learning_rate`` belongs to
+    ``base_batch_size`` (left out: to ``batch_size``) and is scaled linearly from there.
+    """
+
+    batch_size: int = limited(low=1)
+    base_batch_size: int | None = limited(None, low=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = limited(low=0)
+    momentum: float | None = limited(None, low=0, high=1)
+    warmup_iters: int = limited(500, low=0)
+    clip_gradient: float | None = limited(None, low=1e-6)
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+
+    def __post_init__(self):
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise ValueError(f"train.momentum has no effect on {self.optimizer}; remove it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What a training image goes through.
+
+    ``short_edges`` draws the length of the shorter side; ``scale_jitter`` resizes by a random
+    factor of [low, high] and crops back to ``canvas`` ([width, height]; left out, the detector's
+    image scale); ``copy_paste`` is the largest number of objects pasted from a second image (0:
+    none), which is brought to the same canvas.
+    """
+
+    short_edges: list[int] = limited((), low=32)
+    scale_jitter: list[float] = limited((1.0, 1.0), low=0.05, high=20)
+    canvas: list[int] | None = limited(None, low=32)
+    flip: float = limited(0.5, low=0, high=1)
+    copy_paste: int = limited(0, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropyLoss:
+    type: Literal["cross_entropy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BCELoss:
+    type: Literal["bce"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FCBLoss:
+    """Foreground classification balance loss; epochs count from 0."""
+
+    type: Literal["fcbl"]
+    alpha: float = limited(0.85, low=0)
+    prob_thr: float = limited(0.7, low=0, high=1)
+    margin: bool = True
+    weight: bool = True
+    weight_start_epoch: int = limited(0, low=0)
+
+
+LOSSES = {"cross_entropy": CrossEntropyLoss, "bce": BCELoss, "fcbl": FCBLoss}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hallucination:
+    """Feature hallucination module; epochs count from 0."""
+
+    enabled: bool = True
+    decay_ratio: float = limited(0.1, low=0, high=1)
+    sampled_classes: int = limited(8, low=1)
+    samples_per_class: int = limited(12, low=1)
+    start_epoch: int = limited(0, low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Schedule:
+    """``proposals`` an image from the RPN in training; left out, the detector config's."""
+
+    loss: Any
+    epochs: int = limited(low=1)
+    milestones: list[int] = limited((), low=1)
+    learning_rate_factor: float = limited(1.0, low=0)
+    weight_decay: float = limited(1e-4, low=0)
+    proposals: int | None = limited(None, low=1)
+    augmentation: Augmentation = Augmentation()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Representation(_Schedule):
+    """Stage 1: the whole detector.
+
+    ``prior`` is every class's initial score under a sigmoid; left out, the official 0.001.
+    """
+
+    prior: float | None = limited(None, low=1e-6, high=0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier(_Schedule):
+    """Stage 2: the heads, on the frozen representation named by ``from``."""
+
+    start_from: str = field(metadata={"key": "from"})
+    hallucination: Hallucination = Hallucination()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A detector that is imported and not trained.
+
+    ``weights`` is a file or a URL, ``loss`` what it was trained with (it decides what the scores
+    mean), ``sha256`` the file's digest, checked where it is given.
+    """
+
+    weights: str
+    loss: Any
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """``max_per_image`` beyond LVIS's 300 serves AP-fixed; AP itself always uses the best 300."""
+
+    score_threshold: float = limited(1e-4, low=0, high=1)
+    max_per_image: int = limited(1000, low=1)
+    nms_iou: float = limited(0.5, low=0, high=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """``grouping``: by LVIS's r, c, f, or by SimCal's bins of training objects (COCO-LT)."""
+
+    methods: list[str]
+    baseline: str
+    grouping: Literal["lvis", "simcal"] = "lvis"
+    gallery_images: int = limited(8, low=0, high=200)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """``uri`` is "sqlite" (mlflow.db in the project's folder) or any MLflow tracking URI."""
+
+    enabled: bool = True
+    uri: str = "sqlite"
+    experiment: str = "bacl"

@@ -1,0 +1,114 @@
+"""What must hold between settings: names are known, and nothing that is set is ignored."""
+
+import re
+
+from pipeline.params.blocks import Classifier
+
+NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # safe as a file name, for DVC and for a shell
+
+
+def require_name(known, name, kind, place="params.yaml"):
+    """``name``, or a ``ValueError`` that lists what there is."""
+    if name not in known:
+        raise ValueError(f"unknown {kind} {name!r}; {place} has: {', '.join(known)}")
+    return name
+
+
+def check_methods(params):
+    """Names are unique over the sections, and every name that is used is defined."""
+    check_unique(params)
+    starts = {**params.representation, **params.pretrained}
+    for name, block in params.classifier.items():
+        if block.start_from not in starts:
+            raise ValueError(
+                f"classifier.{name}.from is {block.start_from!r}, which is no representation; "
+                f"allowed: {', '.join(starts)}"
+            )
+        if starts[block.start_from].loss.type == "cross_entropy" and (
+            block.loss.type != "cross_entropy"
+        ):
+            raise ValueError(
+                f"classifier.{name}.loss.type is {block.loss.type!r} on the softmax representation "
+                f"{block.start_from!r}; start from one that was trained with bce"
+            )
+    if not params.report.methods:
+        raise ValueError("report.methods is empty; name at least the baseline")
+    for name in params.report.methods:
+        params.method(name, "report.methods")
+    params.method(params.report.baseline, "report.baseline")
+    if params.report.baseline not in params.report.methods:
+        raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
+    if len(set(params.report.methods)) < len(params.report.methods):
+        raise ValueError(f"report.methods is {params.report.methods}; name each method once")
+
+
+def check_unique(params):
+    first = {}
+    for section in ("representation", "pretrained", "classifier"):
+        for name in getattr(params, section):
+            check_name(f"a name under {section}", name)
+            if name in first:
+                raise ValueError(f"{name!r} stands under {first[name]} and {section}; rename one")
+            first[name] = section
+
+
+def check_name(key, name):
+    """Names become folders, DVC stages and arguments on a command line."""
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ValueError(
+            f"{key} is {name!r}; it takes letters, digits, '_', '.' and '-', not '.' or '-' first"
+        )
+
+
+def check_digest(key, digest):
+    if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError(f"{key} is {digest!r}; it takes 64 digits of 0-9 and a-f")
+
+
+def check_augmentation(key, augmentation):
+    jitter, canvas = augmentation.scale_jitter, augmentation.canvas
+    if augmentation.short_edges and (tuple(jitter) != (1, 1) or augmentation.copy_paste or canvas):
+        raise ValueError(
+            f"{key}.short_edges goes with neither scale_jitter, canvas nor copy_paste, which need "
+            "images of one size; remove one"
+        )
+    if canvas and len(canvas) != 2:
+        raise ValueError(f"{key}.canvas is {canvas}, not [width, height]")
+    if len(jitter) != 2 or jitter[0] > jitter[1]:
+        raise ValueError(f"{key}.scale_jitter is {list(jitter)}; it takes [low, high]")
+
+
+def check_has_effect(key, block):
+    """A setting that would be ignored is refused."""
+    late = [milestone for milestone in block.milestones if milestone >= block.epochs]
+    if late:
+        raise ValueError(
+            f"{key}.milestones has {late[0]}, which {block.epochs} epochs never reach; "
+            f"allowed: 1 to {block.epochs - 1}"
+        )
+    check_starts(key, block)
+    if getattr(block, "prior", None) and block.loss.type == "cross_entropy":
+        raise ValueError(f"{key}.prior has no effect on cross_entropy; remove it")
+    hallucinates = isinstance(block, Classifier) and block.hallucination.enabled
+    if hallucinates and block.loss.type != "fcbl":
+        raise ValueError(
+            f"{key}.hallucination draws classes by the confusion that only fcbl keeps; loss.type "
+            f"is {block.loss.type}; set hallucination.enabled to false, or use fcbl with "
+            "margin: false, weight: false, which is plain BCE"
+        )
+
+
+def check_starts(key, block):
+    """A part that starts after the last epoch never acts."""
+    starts = {
+        "loss.weight_start_epoch": getattr(block.loss, "weight_start_epoch", 0),
+        "hallucination.start_epoch": getattr(
+            getattr(block, "hallucination", None), "start_epoch", 0
+        ),
+    }
+    for name, start in starts.items():
+        if start >= block.epochs:
+            raise ValueError(
+                f"{key}.{name} is {start}, which {block.epochs} epochs never reach; "
+                f"allowed: 0 to {block.epochs - 1}"
+            )

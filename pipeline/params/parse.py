@@ -1,0 +1,106 @@
+"""YAML values -> dataclasses, with an error that names the key, the value and what is allowed."""
+
+from dataclasses import MISSING, fields, is_dataclass
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pipeline.params.blocks import LOSSES
+from pipeline.params.data import LVIS_SOURCE, SYMBOLS_SOURCE, FilesData, LvisData, SymbolsData
+from pipeline.params.limits import BOTTOMLESS, ENDLESS
+
+
+def parse(kind, value, key):
+    """``value``, read from YAML, as an instance of ``kind`` (a dataclass or a type annotation)."""
+    if key == "data" and isinstance(value, dict):
+        kinds = {SYMBOLS_SOURCE: SymbolsData, LVIS_SOURCE: LvisData}
+        kind = kinds.get(require_source(value.get("source")), FilesData)
+    if kind is Any and key.endswith(".loss"):
+        return parse_loss(value, key)
+    if kind is Any:
+        return value
+    if is_dataclass(kind):
+        return parse_dataclass(kind, value, key)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        words = [word for a in arguments if get_origin(a) is Literal for word in get_args(a)]
+        if value in words:
+            return value
+        if words and isinstance(value, str):
+            raise ValueError(f"{key} is {value!r}; it takes {', '.join(words)} or a number")
+        return parse(next(a for a in arguments if a is not type(None)), value, key)
+    if origin is Literal:
+        if not any(value == a and type(value) is type(a) for a in arguments):
+            allowed = ", ".join(map(str, arguments))
+            raise ValueError(f"{key} is {value!r}; allowed: {allowed}")
+        return value
+    if origin is dict:
+        require(isinstance(value, dict), key, value, "a mapping of names to blocks")
+        return {name: parse(arguments[1], v, f"{key}.{name}") for name, v in value.items()}
+    if origin is list:
+        require(isinstance(value, list), key, value, "a list")
+        return [parse(arguments[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
+    return parse_scalar(kind, value, key)
+
+
+def require_source(source):
+    made = f"{SYMBOLS_SOURCE}, {LVIS_SOURCE} or a folder of annotation files"
+    known = source in (SYMBOLS_SOURCE, LVIS_SOURCE)
+    if not isinstance(source, str) or not source or (source.endswith(".py") and not known):
+        raise ValueError(f"data.source is {source!r}; it takes {made}")
+    return source
+
+
+def parse_scalar(kind, value, key):
+    if kind is float and type(value) is int:
+        value = float(value)
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    require(type(value) is kind, key, value, names[kind])
+    return value
+
+
+def parse_loss(value, key):
+    require(isinstance(value, dict) and "type" in value, key, value, "a mapping with a type")
+    if value["type"] not in tuple(LOSSES):  # a list or mapping has no hash
+        raise ValueError(f"{key}.type is {value['type']!r}; allowed: {', '.join(LOSSES)}")
+    return parse_dataclass(LOSSES[value["type"]], value, key)
+
+
+def parse_dataclass(kind, value, key):
+    require(isinstance(value, dict), key or "params.yaml", value, "a mapping")
+    hints = get_type_hints(kind)
+    known = {f.metadata.get("key", f.name): f for f in fields(kind)}
+    for name in value:
+        if name not in known:
+            raise ValueError(unknown_key(f"{key}.{name}".lstrip("."), name, known))
+    result = {}
+    for name, spec in known.items():
+        place = f"{key}.{name}".lstrip(".")
+        if name in value:
+            result[spec.name] = parse(hints[spec.name], value[name], place)
+            check_limits(spec, result[spec.name], place)
+        elif spec.default is MISSING and spec.default_factory is MISSING:
+            raise ValueError(f"{place} is missing; it has no default")
+    return kind(**result)
+
+
+def check_limits(spec, value, key):
+    low, high = spec.metadata.get("limits", (BOTTOMLESS, ENDLESS))
+    for number in value if isinstance(value, list) else [value]:
+        if not isinstance(number, (int, float)):
+            continue
+        if not low <= number <= high or abs(number) == ENDLESS:
+            raise ValueError(f"{key} is {number}; allowed: {low} to {high}")
+
+
+def require(condition, key, value, wanted):
+    if not condition:
+        raise ValueError(f"{key} is {value!r}; it takes {wanted}")
+
+
+def unknown_key(place, name, known):
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(known)}"
+    return f"unknown key {place} in params.yaml; {hint}"
