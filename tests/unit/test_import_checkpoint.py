@@ -24,8 +24,8 @@ from pipeline.data.places import categories
 from pipeline.files import file_digest, read_json
 from pipeline.training import __main__ as command
 from pipeline.training.import_checkpoint import MMDET_SPELLING, import_checkpoint
-from pipeline.training.tasks import prediction
 from pipeline.training.recipe import build_model, detector_config
+from pipeline.training.tasks import prediction
 from pipeline.training.train import complete_config
 
 FCBL = params.FCBLoss(type="fcbl")

@@ -71,7 +71,8 @@ def test_the_key_follows_the_versions(settings, monkeypatch):
 
 
 def test_a_prediction_follows_its_model_and_settings(settings, tmp_path):
-    for path in ("models/bce/config.py", "models/bce/weights.pth", "data/symbols/index/val/digest.txt"):
+    model = ("models/bce/config.py", "models/bce/weights.pth")
+    for path in (*model, "data/symbols/index/val/digest.txt"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("one")
     before = run_folder.prediction_folder(settings, "bce")

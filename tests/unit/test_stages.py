@@ -1,16 +1,11 @@
 """A stage ends in one line where it can be helped, in a traceback where it is our own bug."""
 
-import os
 import subprocess
 import sys
-from dataclasses import replace
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pipeline import params
 from stages import run_stage
 
 
