@@ -142,9 +142,10 @@ class Pipeline:
         """Kill until there is nothing left to kill; returns what is wrong at the end."""
         while self.campaign.more():
             self.start()
-            if not self.wait_for_moment():
+            if self.wait_for_moment():
+                self.kill()
+            elif self.repro.dvc.returncode == 0 or not self.disturbed:
                 break
-            self.kill()
         return self.end()
 
     def start(self):
@@ -155,15 +156,16 @@ class Pipeline:
         self.disturbed = False
         self.repro = Repro(self.project, self.campaign.scratch)
 
-    def close(self):
-        """Look at how the run that has ended had started."""
+    def close(self, kill=None):
+        """Look at how the run that has ended, by this kill or by itself, had started."""
         if self.repro is None:
             return
         self.repro.reader.join(STOP_SECONDS)
         wrong = wrong_resumes(self.repro.text(), self.expected)
-        if wrong and self.campaign.kills:
-            self.campaign.kills[-1].problems += wrong
-            say("\n".join(f"    WRONG: {problem}" for problem in wrong))
+        if kill:
+            kill.problems += wrong
+        else:
+            self.campaign.problems += wrong
         name = f"{self.project.name}.log"
         with open(self.campaign.folder / name, "a", encoding="utf-8") as log:
             log.write(f"{'=' * 20}\n{self.repro.text()}")
@@ -239,6 +241,7 @@ class Pipeline:
         kill.problems += stuck_locks(self.project)
         kill.resumes = checkpoints(self.project)
         self.check_saved(kill)
+        self.close(kill)
         self.mend(kill)
 
     def check_saved(self, kill):
@@ -260,16 +263,13 @@ class Pipeline:
         """A last undisturbed repro, and everything that must hold then."""
         if self.repro and not self.repro.wait(3600):
             return ["dvc repro did not end"]
-        if self.repro and self.repro.dvc.returncode and not self.disturbed:
-            self.close()
-            return [f"{self.project.name}: dvc repro failed by itself, see its log"]
-        if self.repro is None or self.repro.dvc.returncode:
+        if self.repro is None or (self.repro.dvc.returncode and self.disturbed):
             self.start()
             self.repro.dvc.wait()
         code = self.repro.dvc.returncode
         self.close()
         if code:
-            return [f"the last dvc repro of {self.project.name} failed: see its log"]
+            return [f"{self.project.name}: an undisturbed dvc repro failed, see its log"]
         return self.check_results()
 
     def check_results(self):
@@ -310,6 +310,8 @@ def parse():
 
 def main():
     arguments = parse()
+    # a shell starts what runs in its background deaf to SIGINT, and children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="kills-"))
     campaign = Campaign(folder.resolve(), arguments.seed, arguments.kills)
     try:

@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 PREEMPTED = 85  # the exit code of a stage that was stopped by a signal; run it again to go on
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 GRACE_SECONDS = 30
+QUIET_SECONDS = 5
 PR_SET_PDEATHSIG = 1
 
 
@@ -20,8 +22,30 @@ class Preempted(BaseException):
 
 def stop_on_signals() -> None:
     """From now on SIGTERM, SIGUSR1 and SIGUSR2 raise ``Preempted``, wherever the process is."""
+    stop = RaisePreempted()
     for number in STOPPING:
-        signal.signal(number, raise_preempted)
+        signal.signal(number, stop)
+
+
+def ignore_signals() -> None:
+    """For the end of a stage: whatever it was, a signal can only spoil the exit code now."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class RaisePreempted:
+    """A handler. Of several signals only the first counts: the others would break off the way out.
+
+    A signal to a process group comes twice, for the death of dvc sends one more.
+    """
+
+    def __init__(self):
+        self.raised_at = float("-inf")
+
+    def __call__(self, number, frame):
+        if time.monotonic() - self.raised_at > QUIET_SECONDS:
+            self.raised_at = time.monotonic()
+            raise_preempted(number, frame)
 
 
 def raise_preempted(number, frame):
