@@ -29,7 +29,7 @@ def stop_on_signals() -> None:
 
 def ignore_signals() -> None:
     """For the end of a stage: whatever it was, a signal can only spoil the exit code now."""
-    for number in STOPPING:
+    for number in (*STOPPING, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 
 
