@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from kill_processes import RUNNING, environment
+from kill_processes import RUNNING, environment, processes_of
 from ruamel.yaml import YAML, YAMLError
 
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}(\.\w+)?$|\.part$|\.damaged$")
+MIRROR_FILE = re.compile(r"^(\.mlflow-mirror\.(json|log|lock)|mlflow\.db.*)$")
+LOG = re.compile(r"/\d{8}_\d{6}/")
 ALWAYS = {"check", "track"}  # stages that run in every repro
 OTHER_PLACES = {".git", ".dvc", "__pycache__", "mlartifacts"}
 REMEDY = "rm -f .dvc/tmp/rwlock dvc.lock"  # README; DVC's run cache still knows what was done
@@ -119,12 +121,13 @@ def same_table(first, second):
 
 
 def files_of(project):
-    """Every file of the project but git's, DVC's and the mirror's."""
+    """Every file of the project but git's, DVC's, the mirror's, and mmengine's logs."""
     found = set()
     for folder, folders, names in os.walk(project):
         folders[:] = [name for name in folders if name not in OTHER_PLACES]
         found |= {str(Path(folder, name).relative_to(project)) for name in names}
-    return {name for name in found if not name.startswith((".mlflow-mirror.", "mlflow.db"))}
+    found = {name for name in found if not LOG.search(name)}
+    return {name for name in found if not MIRROR_FILE.search(name)}
 
 
 def leftovers(reference, project):
@@ -137,7 +140,7 @@ def leftovers(reference, project):
 
 
 def sound_dvc(project, scratch):
-    """`dvc status` works, a repro has nothing to do, and no lock file has an entry."""
+    """`dvc status` works, a repro has nothing to do, and nobody is on DVC's list of locks."""
     wrong = []
     status, repro = (run_dvc(project, scratch, *c) for c in (["status"], ["repro"]))
     for done in (status, repro):
@@ -146,9 +149,17 @@ def sound_dvc(project, scratch):
     again = set(RUNNING.findall(repro.stdout + repro.stderr)) - ALWAYS
     if again:
         wrong.append(f"a finished pipeline ran again: {sorted(again)}")
+    return wrong + lock_entries(project)
+
+
+def lock_entries(project):
+    """DVC keeps what a killed one was reading until somebody wants to write that."""
     entries = json.loads((project / ".dvc/tmp/rwlock").read_text())
-    if any(entries.values()):
-        wrong.append(f".dvc/tmp/rwlock still has {entries}")
+    living = {process.pid for process in processes_of(project)}
+    wrong = [f"DVC's rwlock has a writer of {path}" for path in entries.get("write", {})]
+    for path, readers in entries.get("read", {}).items():
+        if living & {reader["pid"] for reader in readers}:
+            wrong.append(f"DVC's rwlock has a living reader of {path}")
     return wrong
 
 
