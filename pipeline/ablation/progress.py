@@ -1,0 +1,73 @@
+"""One line a member: redrawn on a terminal, and printed anew on every change elsewhere."""
+
+import sys
+import time
+
+from pipeline.ablation import experiments
+from pipeline.ablation.run import Run, stage
+
+
+class Progress:
+    """Called with all runs, again and again."""
+
+    def __init__(self, workers: int, out=sys.stdout):
+        self.workers, self.out = workers, out
+        self.redraw = out.isatty()
+        self.shown, self.height, self.next = {}, 0, 0.0
+
+    def __call__(self, runs: list[Run]) -> None:
+        if self.redraw:
+            if time.monotonic() >= self.next:
+                self.draw(runs)
+                self.next = time.monotonic() + 2
+        else:
+            self.print_changes(runs)
+
+    def draw(self, runs):
+        lines = [self.line(run) for run in runs] + [self.summary(runs)]
+        up = f"\x1b[{self.height}F" if self.height else ""
+        print(up + "\n".join(f"\x1b[2K{line}" for line in lines), file=self.out, flush=True)
+        self.height = len(lines)
+
+    def print_changes(self, runs):
+        """A member's state and stage; the last lines of its log change too often."""
+        for run in runs:
+            line = self.line(run)
+            key = line.split(":")[0] if run.state == "running" else line
+            if self.shown.get(run.name) != key:
+                self.shown[run.name] = key
+                print(f"{line}  [{self.summary(runs)}]", file=self.out, flush=True)
+
+    def line(self, run: Run) -> str:
+        what = {"waiting": "waiting", "failed": f"failed, {run.reason}"}.get(run.state)
+        if run.state == "running":
+            what = f"running {stage(run)}"
+        elif run.state == "done":
+            what = f"done, AP {self.ap(run)}"
+        return f"{run.member.label:24} {what}"
+
+    def ap(self, run):
+        if run.name not in self.shown or not self.shown[run.name].startswith("AP "):
+            reference = experiments.finished()[run.name]
+            value = experiments.metrics(reference, run.member.method)["AP"]
+            if not self.redraw:
+                return percent(value)
+            self.shown[run.name] = f"AP {percent(value)}"
+        return self.shown[run.name].removeprefix("AP ")
+
+    def summary(self, runs) -> str:
+        states = [run.state for run in runs]
+        counts = ", ".join(f"{states.count(s)} {s}" for s in ("done", "failed") if s in states)
+        text = f"{counts or '0 done'} of {len(runs)}"
+        seconds = [run.seconds for run in runs if run.seconds]
+        if not seconds or not {"waiting", "running"} & set(states):
+            return text
+        mean, now = sum(seconds) / len(seconds), time.monotonic()
+        left = mean * states.count("waiting")
+        left += sum(max(0, mean - (now - run.began)) for run in runs if run.state == "running")
+        minutes = round(left / min(self.workers, len(runs)) / 60)
+        return f"{text}, about {minutes // 60}:{minutes % 60:02} h left"
+
+
+def percent(value) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
