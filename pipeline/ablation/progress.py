@@ -4,7 +4,7 @@ import sys
 import time
 
 from pipeline.ablation import experiments
-from pipeline.ablation.run import Run, stage
+from pipeline.ablation.run import Run, last_line, stage
 
 
 class Progress:
@@ -13,7 +13,7 @@ class Progress:
     def __init__(self, workers: int, out=sys.stdout):
         self.workers, self.out = workers, out
         self.redraw = out.isatty()
-        self.shown, self.height, self.next = {}, 0, 0.0
+        self.shown, self.aps, self.height, self.next = {}, {}, 0, 0.0
 
     def __call__(self, runs: list[Run]) -> None:
         if self.redraw:
@@ -32,28 +32,27 @@ class Progress:
     def print_changes(self, runs):
         """A member's state and stage; the last lines of its log change too often."""
         for run in runs:
-            line = self.line(run)
-            key = line.split(":")[0] if run.state == "running" else line
+            key = (run.state, stage(run))
             if self.shown.get(run.name) != key:
                 self.shown[run.name] = key
+                line = self.line(run, with_last_line=False)
                 print(f"{line}  [{self.summary(runs)}]", file=self.out, flush=True)
 
-    def line(self, run: Run) -> str:
-        what = {"waiting": "waiting", "failed": f"failed, {run.reason}"}.get(run.state)
+    def line(self, run: Run, with_last_line=True) -> str:
+        what = run.state
         if run.state == "running":
-            what = f"running {stage(run)}"
+            what = f"running {stage(run)} {last_line(run) if with_last_line else ''}".rstrip()
+        elif run.state == "failed":
+            what = f"failed: {run.reason}"
         elif run.state == "done":
             what = f"done, AP {self.ap(run)}"
         return f"{run.member.label:24} {what}"
 
     def ap(self, run):
-        if run.name not in self.shown or not self.shown[run.name].startswith("AP "):
+        if run.name not in self.aps:
             reference = experiments.finished()[run.name]
-            value = experiments.metrics(reference, run.member.method)["AP"]
-            if not self.redraw:
-                return percent(value)
-            self.shown[run.name] = f"AP {percent(value)}"
-        return self.shown[run.name].removeprefix("AP ")
+            self.aps[run.name] = experiments.metrics(reference, run.member.method)["AP"]
+        return percent(self.aps[run.name])
 
     def summary(self, runs) -> str:
         states = [run.state for run in runs]

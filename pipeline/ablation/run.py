@@ -128,7 +128,7 @@ def end(run):
     elif LOCK_ERROR in run.text() and run.tries < LOCK_TRIES:
         run.state, run.began = "waiting", time.monotonic() + 10
     else:
-        run.state, run.reason = "failed", f"see {run.log}"
+        run.state, run.reason = "failed", f"{error(run)} (see {run.log})"
 
 
 def stop(all_runs):
@@ -171,9 +171,21 @@ def check_interrupted_start():
 
 
 def stage(run) -> str:
-    """The stage that the log is in, and its last line."""
-    found = re.findall(r"Running stage '([^']+)'", text := run.text())
-    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
-    progress = re.search(r"Epoch\(\w+\).*?eta: [\d:day, ]+\d", lines[-1]) if lines else None
-    last = progress.group() if progress else lines[-1] if lines else ""
-    return f"{found[-1] if found else 'starting'}: {' '.join(last.split())[:70]}"
+    """The stage that the log is in."""
+    found = re.findall(r"Running stage '([^']+)'", run.text())
+    return found[-1] if found else "starting"
+
+
+def last_line(run) -> str:
+    """What the stage has said last; of a line of a training the epoch, the step and the ETA."""
+    lines = [line.strip() for line in re.split(r"[\r\n]+", run.text()) if line.strip()]
+    if not lines or lines[-1].startswith("> "):  # the stage's command
+        return ""
+    progress = re.search(r"Epoch\(\w+\).*?eta: [\d:day, ]+\d", lines[-1])
+    return " ".join((progress.group() if progress else lines[-1]).split())[:70]
+
+
+def error(run) -> str:
+    """The line in which a stage says what is wrong, or DVC's."""
+    lines = run.text().splitlines()
+    return next((line for line in lines if line.startswith(("error:", "ERROR:"))), "error")
