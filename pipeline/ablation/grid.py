@@ -62,16 +62,21 @@ def check_axes(path, axes):
 
 def combine(raw: dict) -> list[Member]:
     """Every member with every combination of the grid's values."""
-    axes = [[(key, json.dumps(v)) for v in values] for key, values in raw.get("grid", {}).items()]
+    axes = [[(key, value) for value in values] for key, values in raw.get("grid", {}).items()]
     return [
         Member(
-            label=" ".join([str(name), *map("=".join, values)]),
-            row=" ".join([str(name), *("=".join(v) for v in values if v[0] != "seed")]),
-            overrides=(*raw.get("set", []), *overrides, *map("=".join, values)),
+            label=" ".join([str(name), *(f"{k}={v}" for k, v in values)]),
+            row=" ".join([str(name), *(f"{k}={v}" for k, v in values if k != "seed")]),
+            overrides=(*raw.get("set", []), *overrides, *map(setting, values)),
         )
         for name, overrides in raw["members"].items()
         for values in itertools.product(*axes)
     ]
+
+
+def setting(pair) -> str:
+    """``++``: also of a key that params.yaml leaves to its default."""
+    return f"++{pair[0]}={json.dumps(pair[1])}"
 
 
 def checked(member: Member, method: str | None, params_file: Path) -> Member:
