@@ -45,14 +45,28 @@ def atomic_folder(path):
 def locked(folder):
     """Hold the folder; a second process that wants it waits. The kernel frees it on any death."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with contextlib.ExitStack() as held:
+        while not (lock := take_lock(folder, held)):
             print(f"waiting: another process works in {folder}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+            with contextlib.suppress(FileNotFoundError), open(folder / "lock") as busy:
+                fcntl.flock(busy, fcntl.LOCK_EX)
+        yield lock
+
+
+def take_lock(folder, held):
+    """The lock file, held until ``held`` ends; None where another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = held.enter_context(open(folder / "lock", "w"))  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    try:
+        same = os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino
+    except FileNotFoundError:
+        same = False
+    # the folder was removed, perhaps made anew, between opening and locking
+    return lock if same else take_lock(folder, held)
 
 
 def write_text(path, text):

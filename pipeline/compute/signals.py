@@ -1,9 +1,12 @@
 """Signals: what a stage, its workers and a training do when somebody wants them to stop."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PREEMPTED = 85  # the exit code of a stage that was stopped by a signal; run it again to go on
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
@@ -53,11 +56,22 @@ class asked_to_stop:
 def survive_signals(worker_id: int) -> None:
     """For a data-loading worker: its training, which got the signal too, still needs it to save.
 
-    Whatever happens, it is gone half a minute after a SIGTERM.
+    Half a minute after a SIGTERM it is gone, whatever happens.
     """
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
+    signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
+
+
+@contextmanager
+def workers_end() -> Iterator[None]:
+    """After the block no data-loading worker is left that Python would wait for at its exit."""
+    try:
+        yield
+    finally:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGALRM)
 
 
 def die_with_parent(parent: int | None = None) -> None:
