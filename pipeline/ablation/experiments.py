@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.ablation.git import git
 from pipeline.ablation.grid import Member
 from pipeline.compute.signals import PR_SET_PDEATHSIG
 
@@ -51,13 +52,6 @@ def finished() -> dict[str, str]:
 
 def metrics(reference: str, method: str) -> dict:
     return json.loads(git("show", f"{reference}:reports/metrics/{method}.json"))
-
-
-def git(*arguments) -> str:
-    done = subprocess.run(("git", *arguments), capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
-    return done.stdout
 
 
 def start(name: str, overrides, log: Path) -> subprocess.Popen:

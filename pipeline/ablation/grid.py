@@ -9,6 +9,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.ablation.git import tracks
 from pipeline.params import Params, parse, require_name
 
 KEYS = ("set", "members", "grid", "method")
@@ -113,10 +114,13 @@ def overridden(params_file: Path, overrides) -> dict:
 
 
 def check_paths(params: Params) -> None:
-    """DVC runs members in temporary copies, where a stage's relative dependency is another file."""
-    source = Path(params.data.source)
-    if source.suffix != ".py" and not source.is_absolute():
-        raise ValueError(
-            f"data.source is {params.data.source!r}, which DVC's temporary copies do not have; "
-            f"write {str(source.resolve())!r}"
-        )
+    """DVC runs members in temporary copies of what git has; a relative path starts from there."""
+    written = {"data.source": params.data.source, "detector.weights": params.detector.weights}
+    written |= {f"pretrained.{name}.weights": p.weights for name, p in params.pretrained.items()}
+    for key, value in written.items():
+        path = Path(value or "").expanduser()
+        if value and "://" not in value and not path.is_absolute() and not tracks(path):
+            raise ValueError(
+                f"{key} is {value!r}, which DVC's temporary copies of the project do not have; "
+                f"write {str(path.resolve())!r}"
+            )

@@ -1,10 +1,11 @@
 """One line a member: redrawn on a terminal, and printed anew on every change elsewhere."""
 
+import shutil
 import sys
 import time
 
 from pipeline.ablation import experiments
-from pipeline.ablation.run import Run, last_line, stage
+from pipeline.ablation.run import Run
 
 
 class Progress:
@@ -24,15 +25,20 @@ class Progress:
             self.print_changes(runs)
 
     def draw(self, runs):
-        lines = [self.line(run) for run in runs] + [self.summary(runs)]
+        """What does not fit on the terminal is left out: first what does not move."""
+        columns, rows = shutil.get_terminal_size()
+        moving = [run for run in runs if run.state == "running"]
+        shown = runs if len(runs) < rows - 1 else moving[: rows - 2]
+        lines = [self.line(run) for run in shown] + [self.summary(runs)]
         up = f"\x1b[{self.height}F" if self.height else ""
-        print(up + "\n".join(f"\x1b[2K{line}" for line in lines), file=self.out, flush=True)
+        text = "\n".join(f"{line[: columns - 1]}" for line in lines)
+        print(f"{up}\x1b[J{text}", file=self.out, flush=True)
         self.height = len(lines)
 
     def print_changes(self, runs):
         """A member's state and stage; the last lines of its log change too often."""
         for run in runs:
-            key = (run.state, stage(run))
+            key = (run.state, run.stage)
             if self.shown.get(run.name) != key:
                 self.shown[run.name] = key
                 line = self.line(run, with_last_line=False)
@@ -41,7 +47,8 @@ class Progress:
     def line(self, run: Run, with_last_line=True) -> str:
         what = run.state
         if run.state == "running":
-            what = f"running {stage(run)} {last_line(run) if with_last_line else ''}".rstrip()
+            said = run.last_line() if with_last_line else ""
+            what = f"running {run.stage or 'starting'} {said}".rstrip()
         elif run.state == "failed":
             what = f"failed: {run.reason}"
         elif run.state == "done":

@@ -28,9 +28,11 @@ from pipeline.compute.signals import raise_preempted
 
 FOLDER = Path(".ablations")
 PARAMS = Path("params.yaml")
-LOCK_ERROR = "Unable to acquire lock"
+STAGE = re.compile("Running stage '([^']+)'")
+TRAINING = re.compile(r"Epoch\(\w+\).*?eta: [\d:day, ]+\d")
+LOCK_ERROR = re.compile("Unable to acquire lock|is busy, it is being blocked by")
 LOCK_TRIES = 20
-SECONDS = 0.5
+SECONDS = 1
 
 
 @dataclass
@@ -47,6 +49,27 @@ class Run:
     tries: int = 0
     began: float = 0.0
     seconds: float = 0.0  # 0 where it had been finished before
+    stage: str = ""
+    tail: str = ""
+    read: int = 0
+
+    def follow(self) -> None:
+        """Read what is new in the log."""
+        with self.log.open("rb") as file:
+            file.seek(self.read)
+            new = file.read()
+        self.read += len(new)
+        self.tail += new.decode(errors="replace")
+        self.stage = next(iter(reversed(STAGE.findall(self.tail))), self.stage)
+        self.tail = self.tail[-4000:]
+
+    def last_line(self) -> str:
+        """What the stage has said last; of a line of a training the epoch, the step and the ETA."""
+        lines = [line.strip() for line in re.split(r"[\r\n]+", self.tail) if line.strip()]
+        if not lines or lines[-1].startswith("> "):  # the stage's command
+            return ""
+        progress = TRAINING.search(lines[-1])
+        return " ".join((progress.group() if progress else lines[-1]).split())
 
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
@@ -90,8 +113,10 @@ def run_all(all_runs: list[Run], workers: int, show) -> None:
     try:
         while any(run.state in ("waiting", "running") for run in all_runs):
             for run in all_runs:
-                if run.state == "running" and run.process.poll() is not None:
-                    end(run)
+                if run.state == "running":
+                    run.follow()
+                    if run.process.poll() is not None:
+                        end(run)
             start_next(all_runs, workers, before)
             show(all_runs)
             time.sleep(SECONDS)
@@ -101,7 +126,7 @@ def run_all(all_runs: list[Run], workers: int, show) -> None:
 
 def start_next(all_runs, workers, before):
     running = [run for run in all_runs if run.state == "running"]
-    if any(not has_started(run) for run in running):
+    if not all(run.stage for run in running):  # one is starting
         return
     forget_start()
     waiting = [run for run in all_runs if run.state == "waiting" and run.began <= time.monotonic()]
@@ -114,18 +139,15 @@ def start(run, before):
         run.state, run.reason = "failed", "params.yaml was changed meanwhile; call again"
         return
     remember_start(before)
+    run.stage, run.tail, run.read = "", "", 0
     run.process = experiments.start(run.name, run.overrides, run.log)
     run.state, run.began, run.tries = "running", time.monotonic(), run.tries + 1
-
-
-def has_started(run) -> bool:
-    return "Running stage '" in run.text()
 
 
 def end(run):
     if run.name in experiments.finished():
         run.state, run.seconds = "done", time.monotonic() - run.began
-    elif LOCK_ERROR in run.text() and run.tries < LOCK_TRIES:
+    elif LOCK_ERROR.search(run.text()) and run.tries < LOCK_TRIES:
         run.state, run.began = "waiting", time.monotonic() + 10
     else:
         run.state, run.reason = "failed", f"{error(run)} (see {run.log})"
@@ -168,21 +190,6 @@ def check_interrupted_start():
                 f"the start of a member was cut off, and params.yaml is not as before: compare it "
                 f"with {interrupted()} (and `git stash list`), then remove that file"
             )
-
-
-def stage(run) -> str:
-    """The stage that the log is in."""
-    found = re.findall(r"Running stage '([^']+)'", run.text())
-    return found[-1] if found else "starting"
-
-
-def last_line(run) -> str:
-    """What the stage has said last; of a line of a training the epoch, the step and the ETA."""
-    lines = [line.strip() for line in re.split(r"[\r\n]+", run.text()) if line.strip()]
-    if not lines or lines[-1].startswith("> "):  # the stage's command
-        return ""
-    progress = re.search(r"Epoch\(\w+\).*?eta: [\d:day, ]+\d", lines[-1])
-    return " ".join((progress.group() if progress else lines[-1]).split())[:70]
 
 
 def error(run) -> str:

@@ -13,11 +13,12 @@ import psutil
 import pytest
 
 from pipeline import presets
+from pipeline.compute.signals import PREEMPTED
 
 GRID = """
 set: ["report.methods=[bce,bacl]", report.baseline=bce, ~representation.softmax]
 members:
-  broken: [+detector.weights=missing.pth]
+  broken: [+detector.weights=/missing.pth]
   margin: [classifier.bacl.loss.weight=false, classifier.bacl.hallucination.enabled=false]
   all: []
 """
@@ -106,6 +107,27 @@ def test_killed_in_the_middle_and_called_again(project):
     check_members(project, output)
     check_table(project, output)
     check_experiments(project)
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [(signal.SIGKILL, 0.0), (signal.SIGINT, 1.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 3.0)],
+)
+def test_stopped_while_dvc_has_the_users_changes_stashed(project, number, seconds):
+    before = (project / "params.yaml").read_bytes()
+    command = ablation(project)
+    try:
+        wait_for((project / ".ablations/params.yaml.before").exists)
+        time.sleep(seconds)
+        command.send_signal(number)
+        command.communicate(timeout=240)
+    finally:
+        command.kill()
+    assert command.returncode == (-number if number == signal.SIGKILL else PREEMPTED)
+    wait_for(lambda: not processes(project))
+    assert (project / "params.yaml").read_bytes() == before
+    assert run(project, "git", "stash", "list") == ""
+    assert not list((project / ".dvc/tmp/exps/standalone").glob("tmp*"))
 
 
 def check_members(project, output):

@@ -135,19 +135,24 @@ def test_progress_tells_every_change_once(load, tmp_path):
     progress = Progress(1, out)
     progress([one])
     one.state = "running"
+    progress([one])
     one.log.write_text("Running stage 'train_representation@bce':\n> exec python\n")
+    one.follow()
     progress([one])
-    one.log.write_text(
-        "Running stage 'train_representation@bce':\n"
-        "11/24 INFO - Epoch(train)  [1][10/63]  lr: 1.0e-02  eta: 0:01:05  time: 0.1  loss: 2\n"
-    )
+    assert one.last_line() == ""
+    with one.log.open("a") as log:
+        log.write(
+            "11/24 INFO - Epoch(train)  [1][10/63]  lr: 1.0e-02  eta: 0:01:05  time: 0.1  loss: 2\n"
+        )
+    one.follow()
     progress([one])
-    assert run.last_line(one) == "Epoch(train) [1][10/63] lr: 1.0e-02 eta: 0:01:05"
+    assert one.last_line() == "Epoch(train) [1][10/63] lr: 1.0e-02 eta: 0:01:05"
     one.state, one.reason = "failed", "error: disk full (see a.log)"
     progress([one])
     states = [line.split(maxsplit=1)[1] for line in out.getvalue().splitlines()]
     assert [state.split("  ")[0] for state in states] == [
         "waiting",
+        "running starting",
         "running train_representation@bce",
         "failed: error: disk full (see a.log)",
     ]
