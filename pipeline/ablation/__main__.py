@@ -5,6 +5,7 @@ writes  reports/ablations/<grid>.csv and .md, one DVC experiment a member (`dvc 
         members' output in .ablations/<grid>/<member>.log
 
 Call it again after anything: finished members are skipped, others go on from their checkpoints.
+Exit code 1: a member failed; 85: stopped by a signal.
 """
 
 import argparse
@@ -50,7 +51,10 @@ def ablate(path, workers, only_list):
         all_runs = runs(path.stem, members, workers, gpus)
         run_all(all_runs, workers, Progress(workers))
         print(write_table(path.stem, all_runs), end="")
-    return int(any(run.state == "failed" for run in all_runs))
+    failed = [run for run in all_runs if run.state == "failed"]
+    for run in failed:
+        print(f"failed: {run.member.label}: {run.reason}", file=sys.stderr)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ class Progress:
 
     def __call__(self, runs: list[Run]) -> None:
         if self.redraw:
-            if time.monotonic() >= self.next:
+            over = not any(run.state in ("waiting", "running") for run in runs)
+            if over or time.monotonic() >= self.next:
                 self.draw(runs)
                 self.next = time.monotonic() + 2
         else:

@@ -73,6 +73,15 @@ def test_relative_data_is_refused_with_the_absolute_path(load, root, tmp_path):
         load_grid(tmp_path / "grid.yaml", tmp_path / "params.yaml")
 
 
+def test_a_file_that_git_has_may_be_relative(load):
+    with pytest.raises(
+        ValueError, match=r"detector\.weights is 'none\.pth', which DVC's temporary"
+    ):
+        load("members: {a: [+detector.weights=none.pth]}")
+    assert load("members: {a: [+detector.weights=LICENSE]}")
+    assert load("members: {a: ['+detector.weights=\"torchvision://resnet18\"']}")
+
+
 @pytest.mark.parametrize("name", ["parts", "smoke"])
 def test_the_given_grids_fit_their_params(root, monkeypatch, name):
     monkeypatch.chdir(root)
