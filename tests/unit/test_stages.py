@@ -37,6 +37,10 @@ def failing(error):
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
             "error: out of GPU memory; lower compute.images_per_gpu\n",
         ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            "error: a data-loading worker was killed; lower compute.workers if memory is short\n",
+        ),
     ],
 )
 def test_one_line(error, line, monkeypatch, capsys):
