@@ -311,6 +311,12 @@ def parse():
     )
     parser.add_argument("--kills", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        help="that share a training, under torchrun (default: 1)",
+    )
     parser.add_argument("--folder", type=Path, help="where to work; a new one (default: in /tmp)")
     parser.add_argument("--out", type=Path, help="write all kills to this JSON file")
     return parser.parse_args()
@@ -321,7 +327,9 @@ def main():
     # a shell starts what runs in its background deaf to SIGINT, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    campaign = Campaign(folder.resolve(), arguments.seed, arguments.kills)
+    ranks = ("workers: 1", f"workers: 1, processes: {arguments.processes}")
+    changes = [ranks] if arguments.processes > 1 else []
+    campaign = Campaign(folder.resolve(), arguments.seed, arguments.kills, changes)
     try:
         campaign.run()
     finally:
