@@ -315,7 +315,7 @@ def parse():
         "--processes",
         type=int,
         default=1,
-        help="that share a training, under torchrun (default: 1)",
+        help="that share each training (default: 1)",
     )
     parser.add_argument("--folder", type=Path, help="where to work; a new one (default: in /tmp)")
     parser.add_argument("--out", type=Path, help="write all kills to this JSON file")
