@@ -29,9 +29,16 @@ def stop_on_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """For the end of a stage: whatever it was, a signal can only spoil the exit code now."""
+    """For a process that is about to end as one that was told to stop."""
     for number in (*STOPPING, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+
+
+def leave_on_signals() -> None:
+    """For a stage that has finished: who stops it now does not want the next one to start."""
+    sys.stdout.flush()
+    for number in (*STOPPING, signal.SIGINT):
+        signal.signal(number, lambda number, frame: os._exit(PREEMPTED))
 
 
 class RaisePreempted:

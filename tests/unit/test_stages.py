@@ -83,9 +83,9 @@ def test_a_signal_ends_in_the_code_for_preempted(name, root):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"])
-def test_a_signal_after_the_work_changes_nothing(name, root):
-    done = run_script(root, "pass", f"os.kill(os.getpid(), signal.{name})")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_signal_after_the_work_still_keeps_dvc_from_the_next_stage(name, root):
+    done = run_script(root, "print('done')", f"os.kill(os.getpid(), signal.{name})")
+    assert (done.returncode, done.stdout, done.stderr) == (85, "done\n", "")
 
 
 def test_a_signal_inside_a_callback_is_not_lost(root):
