@@ -12,6 +12,7 @@ from pipeline.compute.signals import (
     Preempted,
     die_with_parent,
     ignore_signals,
+    leave_on_signals,
     stop_on_signals,
 )
 
@@ -36,7 +37,7 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
         if "DVC_STAGE" in os.environ:  # a stage started by hand outlives its terminal as usual
             die_with_parent()  # DVC itself would leave it running
         stage(*vars(arguments).values())
-        ignore_signals()
+        leave_on_signals()
     except (Preempted, KeyboardInterrupt):
         ignore_signals()
         print("stopped; the same command goes on from what is saved", file=sys.stderr)

@@ -77,8 +77,10 @@ class Kill:
 class Campaign:
     """Counts the kills, and has what the pipelines share: the reference, the random numbers."""
 
-    def __init__(self, folder, seed, kills):
+    def __init__(self, folder, seed, kills, changes=()):
+        """``changes``: (old, new) texts in the preset, such as fewer images."""
         self.folder, self.seed, self.wanted = folder, seed, kills
+        self.changes = (("gpus: auto", "gpus: 0"), *changes)
         self.scratch = folder / "tmp"
         self.scratch.mkdir(parents=True)
         self.random = random.Random(seed)
@@ -108,8 +110,10 @@ class Campaign:
         subprocess.run(command, cwd=ROOT, check=True)
         params = project / "params.yaml"
         text = params.read_text(encoding="utf-8")
-        assert "gpus: auto" in text
-        params.write_text(text.replace("gpus: auto", "gpus: 0"), encoding="utf-8")
+        for old, new in self.changes:
+            assert old in text
+            text = text.replace(old, new)
+        params.write_text(text, encoding="utf-8")
         return project
 
     def undisturbed(self):
@@ -144,6 +148,8 @@ class Pipeline:
             self.start()
             if self.wait_for_moment():
                 self.kill()
+                if self.reached == len(self.campaign.order) - 1:
+                    break
             elif self.repro.dvc.returncode == 0 or not self.disturbed:
                 break
         return self.end()
@@ -211,6 +217,8 @@ class Pipeline:
         if not self.repro.wait(CALM_SECONDS):
             kill.outcome = "went on"
             self.disturbed = True
+            if re.search(r"^\S*Preempted: ", self.repro.text(), re.MULTILINE) and handled:
+                kill.problems.append("the signal was lost in a callback")
             if surely and process is not None and process.is_running():
                 kill.problems.append(f"the stage did not stop within {STOP_SECONDS} s")
                 os.killpg(self.repro.dvc.pid, signal.SIGKILL)
@@ -303,6 +311,12 @@ def parse():
     )
     parser.add_argument("--kills", type=int, default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        help="that share each training (default: 1)",
+    )
     parser.add_argument("--folder", type=Path, help="where to work; a new one (default: in /tmp)")
     parser.add_argument("--out", type=Path, help="write all kills to this JSON file")
     return parser.parse_args()
@@ -313,7 +327,9 @@ def main():
     # a shell starts what runs in its background deaf to SIGINT, and children inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    campaign = Campaign(folder.resolve(), arguments.seed, arguments.kills)
+    ranks = ("workers: 1", f"workers: 1, processes: {arguments.processes}")
+    changes = [ranks] if arguments.processes > 1 else []
+    campaign = Campaign(folder.resolve(), arguments.seed, arguments.kills, changes)
     try:
         campaign.run()
     finally:

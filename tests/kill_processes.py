@@ -114,8 +114,9 @@ def deliver(repro, target, number):
 
 
 def processes_of(project):
-    """Living processes that work in the project, or were started from it."""
-    return [p for p in psutil.process_iter() if belongs_to(p, str(project))]
+    """Other living processes that work in the project, or were started from it."""
+    others = (p for p in psutil.process_iter() if p.pid != os.getpid())
+    return [p for p in others if belongs_to(p, str(project))]
 
 
 def belongs_to(process, folder):

@@ -8,4 +8,7 @@ def explain(error: Exception) -> str | None:
         return str(error).strip().splitlines()[-1]
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
         return "out of GPU memory; lower compute.images_per_gpu"
+    if isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker"):
+        # its own errors come as what they are: this one was killed, most often for want of memory
+        return "a data-loading worker was killed; lower compute.workers if memory is short"
     return None

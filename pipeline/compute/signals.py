@@ -1,5 +1,6 @@
 """Signals: what a stage, its workers and a training do when somebody wants them to stop."""
 
+import _thread
 import ctypes
 import multiprocessing
 import os
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 PREEMPTED = 85  # the exit code of a stage that was stopped by a signal; run it again to go on
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 GRACE_SECONDS = 30
-QUIET_SECONDS = 5
+AGAIN_SECONDS = 1
 PR_SET_PDEATHSIG = 1
 
 
@@ -28,24 +29,54 @@ def stop_on_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """For the end of a stage: whatever it was, a signal can only spoil the exit code now."""
+    """For a process that is about to end as one that was told to stop."""
     for number in (*STOPPING, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 
 
-class RaisePreempted:
-    """A handler. Of several signals only the first counts: the others would break off the way out.
+def leave_on_signals() -> None:
+    """For a stage that has finished: who stops it now does not want the next one to start."""
+    sys.stdout.flush()
+    for number in (*STOPPING, signal.SIGINT):
+        signal.signal(number, lambda number, frame: os._exit(PREEMPTED))
 
-    A signal to a process group comes twice, for the death of dvc sends one more.
+
+class RaisePreempted:
+    """A handler whose exception is not lost, and that does not disturb the way out.
+
+    Python drops what is raised inside a callback (imports have some, and so has the garbage
+    collection), so the signal is sent again until the process stops. And a signal to a process
+    group comes twice, for the death of dvc sends one more: what then unwinds goes on.
     """
 
     def __init__(self):
-        self.raised_at = float("-inf")
+        self.raised = False
 
     def __call__(self, number, frame):
-        if time.monotonic() - self.raised_at > QUIET_SECONDS:
-            self.raised_at = time.monotonic()
-            raise_preempted(number, frame)
+        if on_the_way_out(sys.exc_info()[1]):
+            return
+        if not self.raised:
+            self.raised = True
+            _thread.start_new_thread(self.send_again, (number,))  # `threading` would take locks
+        raise_preempted(number, frame)
+
+    def send_again(self, number):
+        """Until nobody listens any more; a training only notes it once more."""
+        while self.listens(number):
+            time.sleep(AGAIN_SECONDS)
+            if self.listens(number):
+                os.kill(os.getpid(), number)
+
+    def listens(self, number):
+        handler = signal.getsignal(number)
+        return handler is self or getattr(handler, "__func__", None) is asked_to_stop.note
+
+
+def on_the_way_out(error):
+    """Whether this is ``Preempted``, or came up while that was handled."""
+    while error is not None and not isinstance(error, Preempted):
+        error = error.__context__
+    return error is not None
 
 
 def raise_preempted(number, frame):

@@ -6,7 +6,12 @@ import sys
 from pathlib import Path
 
 from pipeline.compute.errors import explain
-from pipeline.compute.signals import Preempted, die_with_parent, stop_on_signals
+from pipeline.compute.signals import (
+    Preempted,
+    die_with_parent,
+    ignore_signals,
+    stop_on_signals,
+)
 
 
 def main(path: Path) -> None:
@@ -15,8 +20,9 @@ def main(path: Path) -> None:
     stop_on_signals()
     try:
         run(pickle.loads(path.read_bytes()))
+        ignore_signals()
     except Preempted:
-        return
+        ignore_signals()
     except (ValueError, OSError, RuntimeError) as error:
         note, text = path.with_suffix(".error"), explain(error)
         if text:

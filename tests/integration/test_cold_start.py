@@ -16,7 +16,8 @@ from pipeline.files import file_digest
 from pipeline.tracking.background import CODE
 
 COPIES = 6
-RUNS_OF_A_COPY = 9  # the pipeline's own and one for each stage
+RUNS_OF_A_COPY = 9  # the pipeline's own and one for each stage but predict
+RUNS_OF_A_REPRO = 12
 ONE_EPOCH = {
     "gpus: auto": "gpus: 0",
     "train_images: 120": "train_images: 32",
@@ -124,7 +125,8 @@ def test_two_cold_repros_share_a_fresh_store(uri, tmp_path, root):
     for process in [start(folder, "dvc", "repro") for folder in folders]:
         finish(process)
     runs = runs_of(uri, "smoke")
-    assert len(runs) == 2 * RUNS_OF_A_COPY
+    assert len(runs) == 2 * RUNS_OF_A_REPRO
+    assert sum(run.data.tags["kind"] == "pipeline" for run in runs) == 2
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 

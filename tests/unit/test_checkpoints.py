@@ -2,11 +2,12 @@
 
 import os
 import signal
+import time
 
 import pytest
 import torch
 
-from pipeline.compute.signals import Preempted, asked_to_stop, stop_on_signals
+from pipeline.compute.signals import AGAIN_SECONDS, Preempted, asked_to_stop, stop_on_signals
 from pipeline.training.checkpoints import checkpoint_files, newest_checkpoint
 
 
@@ -50,6 +51,7 @@ def handlers():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    time.sleep(1.5 * AGAIN_SECONDS)  # until the first test's signals are not sent again
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2"])
@@ -79,6 +81,18 @@ def test_a_second_ctrl_c_does_not_wait(handlers):
 
 
 def test_a_second_signal_does_not_disturb_the_way_out(handlers):
-    with pytest.raises(Preempted):
-        os.kill(os.getpid(), signal.SIGUSR1)
-    os.kill(os.getpid(), signal.SIGTERM)
+    unwound = []
+
+    def stop():
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        finally:
+            try:
+                raise ValueError
+            except ValueError:
+                os.kill(os.getpid(), signal.SIGTERM)
+            unwound.append(True)
+
+    with pytest.raises(Preempted, match="SIGUSR1"):
+        stop()
+    assert unwound

@@ -1,12 +1,23 @@
 """A stage ends in one line where it can be helped, in a traceback where it is our own bug."""
 
+import signal
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from pipeline.compute.signals import STOPPING
 from stages import run_stage
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    numbers = (*STOPPING, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def failing(error):
@@ -25,6 +36,10 @@ def failing(error):
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
             "error: out of GPU memory; lower compute.images_per_gpu\n",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            "error: a data-loading worker was killed; lower compute.workers if memory is short\n",
         ),
     ],
 )
@@ -68,6 +83,20 @@ def test_a_signal_ends_in_the_code_for_preempted(name, root):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"])
-def test_a_signal_after_the_work_changes_nothing(name, root):
-    done = run_script(root, "pass", f"os.kill(os.getpid(), signal.{name})")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_a_signal_after_the_work_still_keeps_dvc_from_the_next_stage(name, root):
+    done = run_script(root, "print('done')", f"os.kill(os.getpid(), signal.{name})")
+    assert (done.returncode, done.stdout, done.stderr) == (85, "done\n", "")
+
+
+def test_a_signal_inside_a_callback_is_not_lost(root):
+    """Python prints and drops what is raised there."""
+    body = """import time, weakref
+    class Thing: pass
+    def callback(reference):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.1)
+    reference = weakref.ref(Thing(), callback)
+    time.sleep(60)"""
+    done = run_script(root, body)
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == 85
