@@ -1,0 +1,109 @@
+"""What a SLURM job runs: one rank of a task, which is told to stop when its launcher is gone."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from pipeline.compute.signals import PREEMPTED, STOPPING, Preempted, stop_on_signals
+from pipeline.compute.task import Task
+from pipeline.files import write_text
+
+HEARTBEAT = "heartbeat"  # the file that the launcher changes as long as it lives
+
+
+class Job:
+    """Called by submitit in each of the job's processes."""
+
+    def __init__(self, task: Task, folder: Path, patience: float):
+        self.task = task
+        self.folder = folder
+        self.patience = patience
+
+    def __call__(self):
+        """Ends the process itself: submitit's own ends are a traceback, or asking for a requeue."""
+        stop_on_signals()
+        sys.exit(self.exit_code())
+
+    def exit_code(self) -> int:
+        try:
+            self.work()
+        except Preempted as error:
+            ignore_signals()
+            print(f"stopped by {error} before there was anything to save", flush=True)
+        except Exception as error:
+            traceback.print_exc() if unexpected(error) else print(f"error: {error}", flush=True)
+            if lost_a_rank(error):
+                return PREEMPTED
+            write_text(self.folder / error_file(os.environ), one_line(error))
+            return 1
+        return 0
+
+    def work(self):
+        from submitit.helpers import TorchDistributedEnvironment
+
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        if os.environ["RANK"] == "0":
+            threading.Thread(target=self.watch_launcher, daemon=True).start()
+        from pipeline.compute.ranks import ranks
+
+        with ranks():
+            self.task.work()
+
+    def watch_launcher(self):
+        """Stop as for a signal when the launcher is gone, and at once when that does not help."""
+        last, since, told = None, time.monotonic(), False
+        while True:
+            now = heartbeat(self.folder / HEARTBEAT)
+            if now != last:
+                last, since = now, time.monotonic()
+            silence = time.monotonic() - since
+            if silence > self.patience and not told:
+                print(f"no sign of the launcher for {silence:.0f} s: stopping", flush=True)
+                os.kill(os.getpid(), signal.SIGTERM)
+                told = True
+            if silence > 3 * self.patience:
+                os._exit(PREEMPTED)
+            time.sleep(self.patience / 20)
+
+
+def heartbeat(path):
+    """The file's text; None also where the file server does not answer."""
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def ignore_signals():
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def error_file(environment) -> str:
+    """Where a rank leaves its error; a job that SLURM starts again has other files."""
+    restarts = environment.get("SLURM_RESTART_COUNT", "0")
+    return f"{environment['SLURM_JOB_ID']}_{restarts}_{environment['SLURM_PROCID']}_error.txt"
+
+
+def unexpected(error) -> bool:
+    return not isinstance(error, ValueError | OSError)
+
+
+def lost_a_rank(error) -> bool:
+    """Whether it says that another rank is gone, whose own error (if it had one) is the cause."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or "gloo/transport" in str(error)
+
+
+def one_line(error) -> str:
+    if type(error).__name__ == "OutOfMemoryError":
+        return "out of GPU memory; lower compute.images_per_gpu"
+    text = (str(error).strip() or "no message").splitlines()[-1]
+    where = f" (on {socket.gethostname()}; the job's log has the traceback)"
+    return f"{type(error).__name__}: {text}{where}" if unexpected(error) else text
