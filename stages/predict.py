@@ -4,20 +4,19 @@ reads   params.yaml (predict, detector.image_scale), data/<dataset>/val.json and
         models/<name>/
 writes  predictions/<name>.parquet: image_id, category_id, x, y, w, h, score,
         and rle where the detector has masks
+goes on after a kill from the parts in .checkpoints/
 """
 
 from pipeline import params
-from pipeline.gpus import hide_gpus
+from pipeline.compute.run import complete
 from stages import run_stage
 
 
 def predict(name: str) -> None:
     settings = params.load()
-    settings.method(name)
-    hide_gpus(settings.compute.gpus)
-    from pipeline.training.predict import predict as run
+    from pipeline.training.tasks import prediction
 
-    run(settings, name)
+    complete(prediction(settings, name))
 
 
 if __name__ == "__main__":

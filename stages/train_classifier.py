@@ -7,17 +7,16 @@ resumes from .checkpoints/ after a kill
 """
 
 from pipeline import params
-from pipeline.gpus import hide_gpus
+from pipeline.compute.run import complete
 from stages import run_stage
 
 
 def train_classifier(name: str) -> None:
     settings = params.load()
     params.require_name(settings.classifier, name, "classifier")
-    hide_gpus(settings.compute.gpus)
-    from pipeline.training.train import train
+    from pipeline.training.tasks import training
 
-    train(settings, name)
+    complete(training(settings, name))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 
 PREEMPTED = 85  # the exit code of a stage that was stopped by a signal; run it again to go on
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+GRACE_SECONDS = 30
 PR_SET_PDEATHSIG = 1
 
 
@@ -30,8 +31,11 @@ class asked_to_stop:
     A training looks at it between two steps, when there is something whole to save.
     """
 
+    current = None  # the innermost block that the process is in
+
     def __enter__(self):
         self.asked = None
+        self.outer, asked_to_stop.current = asked_to_stop.current, self
         self.before = {n: signal.signal(n, self.note) for n in (*STOPPING, signal.SIGINT)}
         return self
 
@@ -41,18 +45,31 @@ class asked_to_stop:
         self.asked = number
 
     def __exit__(self, *exception):
+        asked_to_stop.current = self.outer
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
 
-def die_with_parent(number=signal.SIGTERM) -> None:
-    """Ask the kernel (Linux) to send this process ``number`` when its parent dies.
+def survive_signals(worker_id: int) -> None:
+    """For a data-loading worker: its training, which got the signal too, still needs it to save.
 
-    A parent that is gone already counts: then this process is in another process group than the
-    one that has inherited it.
+    Whatever happens, it is gone half a minute after a SIGTERM.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Ask the kernel (Linux) to send this process SIGTERM when its parent dies.
+
+    A parent that is gone already counts. Where ``parent``, its process id, is not known: whoever
+    has inherited this process is in another process group.
     """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
-    if os.getpgid(os.getppid()) != os.getpgid(0):
-        os.kill(os.getpid(), number)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    now = os.getppid()
+    orphan = now != parent if parent else os.getpgid(now) != os.getpgid(0)
+    if orphan:
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -32,18 +32,23 @@ def freeze_representation(model):
 class FreezeHook(Hook):
     """Keeps what ``freeze_representation`` froze in eval mode: BN statistics, dropout.
 
-    It acts at the first iteration of an epoch because mmengine calls ``model.train()`` between
-    ``before_train_epoch`` and there.
+    It acts at the first iteration of an epoch (or of what a resumed run has left of it) because
+    mmengine calls ``model.train()`` between ``before_train_epoch`` and there.
     """
 
     def before_train(self, runner):
         freeze_representation(runner.model)
 
+    def before_train_epoch(self, runner):
+        self.acted = False
+
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if batch_idx == 0:
-            for module in runner.model.modules():
-                if is_frozen(module):
-                    module.eval()
+        if self.acted:
+            return
+        for module in runner.model.modules():
+            if is_frozen(module):
+                module.eval()
+        self.acted = True
 
 
 def is_frozen(module):

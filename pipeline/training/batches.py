@@ -1,5 +1,7 @@
 """Which images make a step: total batches, the same for any number of GPUs and micro-batches."""
 
+from itertools import islice
+
 import torch
 from mmdet.registry import DATA_SAMPLERS
 from mmengine.dist import get_rank, get_world_size
@@ -36,18 +38,21 @@ class TotalBatchSampler:
         parts: ranks times micro-batches. Part g is every ``parts``-th image from the g-th on, and
             rank r has the parts r, r + ranks, ...; a last, smaller batch repeats its first images
             until all parts are equally large.
+
+    ``skip`` leaves out so many first batches, those that a resumed run has seen.
     """
 
     def __init__(self, sampler, batch_size: int, parts: int = 1):
         self.sampler = sampler
         self.batch_size = batch_size
         self.parts = parts
+        self.skip = 0
 
     def __len__(self):
         return -(-len(self.sampler) // self.batch_size)
 
     def __iter__(self):
-        for batch in self.total_batches():
+        for batch in islice(self.total_batches(), self.skip, None):
             missing = -len(batch) % self.parts
             filled = batch + (batch * missing)[:missing]
             yield filled[get_rank() :: get_world_size()]

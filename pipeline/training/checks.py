@@ -1,11 +1,9 @@
-"""What must hold before a training starts, or a model predicts."""
+"""What must hold before a training starts, or a model predicts. Imports no torch."""
 
 from pathlib import Path
 
-from mmengine.config import Config
-
+from pipeline.data.places import categories, index_folder
 from pipeline.params import Params
-from pipeline.training.recipe import categories, index_folder
 
 
 def check_data(params: Params) -> None:
@@ -15,11 +13,18 @@ def check_data(params: Params) -> None:
         raise ValueError(f"{path} is missing; run `dvc repro prepare`")
 
 
-def check_start(params: Params, folder: Path) -> None:
-    """``ValueError`` where ``folder`` holds no complete model, or one for other categories."""
+def check_model_files(params: Params, folder: Path) -> None:
+    """``ValueError`` where ``folder`` holds no complete model."""
     for name in ("weights.pth", "config.py"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder / name} is missing; run `{remedy(params, folder.name)}`")
+
+
+def check_start(params: Params, folder: Path) -> None:
+    """``ValueError`` where ``folder`` holds no complete model, or one for other categories."""
+    from mmengine.config import Config
+
+    check_model_files(params, folder)
     trained = list(Config.fromfile(folder / "config.py").metainfo.classes)
     wanted = [category["name"] for category in categories(params)]
     if trained != wanted:
@@ -34,6 +39,15 @@ def check_weights_file(weights: str | None) -> None:
     """``ValueError`` where ``detector.weights`` is a path (and not a URL) to no file."""
     if weights and "://" not in weights and not Path(weights).expanduser().is_file():
         raise ValueError(f"detector.weights is {weights!r}, which is no file; null starts afresh")
+
+
+def check_shares(batch_size: int, ranks: int) -> None:
+    """``ValueError`` where so many ranks cannot share a total batch evenly."""
+    if batch_size % ranks:
+        raise ValueError(
+            f"train.batch_size is {batch_size}, which {ranks} GPUs cannot share evenly; "
+            f"choose a multiple of {ranks}"
+        )
 
 
 def remedy(params, name):

@@ -9,10 +9,10 @@ import time
 from datetime import datetime, timezone
 
 import torch
+from mmengine.dist import get_world_size
 
 from pipeline.params import Params
-
-PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy")
+from pipeline.training.run_folder import PACKAGES
 
 
 def environment(params: Params, name: str, scalars: list[dict]) -> dict:
@@ -29,6 +29,7 @@ def environment(params: Params, name: str, scalars: list[dict]) -> dict:
         "iterations": scalars[-1]["step"],
         "peak_memory_mb": peak_memory_mb(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
+        "ranks": get_world_size(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},

@@ -1,4 +1,4 @@
-"""Hooks that make a run resumable and recorded."""
+"""Hooks that record a run."""
 
 import json
 import math
@@ -10,31 +10,6 @@ from mmengine.registry import HOOKS
 
 from pipeline.files import atomic_path
 from pipeline.tracking.background import mirror_in_background
-
-KEPT_CHECKPOINTS = 2
-
-
-@HOOKS.register_module()
-class AtomicCheckpointHook(Hook):
-    """Saves after every epoch under a temporary name, renames, then removes the oldest."""
-
-    priority = "VERY_LOW"
-
-    @master_only
-    def after_train_epoch(self, runner):
-        folder = Path(runner.work_dir)
-        name = f"epoch_{runner.epoch + 1}.pth"
-        runner.save_checkpoint(str(folder), f".{name}.part")
-        (folder / f".{name}.part").replace(folder / name)
-        for old in checkpoint_files(folder)[KEPT_CHECKPOINTS:]:
-            old.unlink()
-
-
-def checkpoint_files(folder) -> list[Path]:
-    """The checkpoints in ``folder``, newest first."""
-    return sorted(
-        Path(folder).glob("epoch_*.pth"), key=lambda p: int(p.stem.split("_")[1]), reverse=True
-    )
 
 
 @HOOKS.register_module()

@@ -16,11 +16,12 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
+from pipeline.data.places import categories
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Params, Representation
 from pipeline.training.checks import first_difference
 from pipeline.training.environment import git_commit
-from pipeline.training.recipe import build_model, categories, detector_config
+from pipeline.training.recipe import build_model, detector_config
 from pipeline.training.safe_load import load_safely, state_dict_of
 from pipeline.training.weights_file import checked_digest, local_file
 

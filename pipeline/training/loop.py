@@ -11,6 +11,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from pipeline.detection.step_statistics import one_step
+from pipeline.training.checks import check_shares
 
 
 @LOOPS.register_module()
@@ -34,8 +35,16 @@ class MicroBatchLoop(EpochBasedTrainLoop):
         return super().run()
 
     def run_epoch(self):
+        """mmengine's, from the step that a resumed run had reached."""
+        done = self._iter - self._epoch * len(self.dataloader)
         self.dataloader.dataset.epoch = self._epoch
-        super().run_epoch()
+        self.dataloader.batch_sampler.skip = done
+        self.runner.call_hook("before_train_epoch")
+        self.runner.model.train()
+        for index, data_batch in enumerate(self.dataloader, start=done):
+            self.run_iter(index, data_batch)
+        self.runner.call_hook("after_train_epoch")
+        self._epoch += 1
 
     def run_iter(self, idx, data_batch):
         """One optimizer step; the hooks get the mean of the micro-batches' losses."""
@@ -69,13 +78,11 @@ def divide(config, compute, world_size: int) -> None:
     ``ValueError`` where the total does not divide evenly.
     """
     total = config.train_dataloader.batch_size
-    if total % world_size:
-        raise ValueError(
-            f"train.batch_size is {total}, which {world_size} GPUs cannot share evenly; "
-            f"choose a multiple of {world_size}"
-        )
+    check_shares(total, world_size)
     micro_batches = fewest_equal_parts(total // world_size, compute.images_per_gpu)
     config.train_dataloader.num_workers = compute.workers
+    config.train_dataloader.worker_init_fn = dict(type="survive_signals")
+    config.default_hooks.checkpoint.minutes = compute.checkpoint_minutes
     config.train_dataloader.batch_sampler.parts = world_size * micro_batches
     config.train_cfg.micro_batches = micro_batches
     config.optim_wrapper.accumulative_counts = micro_batches

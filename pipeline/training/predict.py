@@ -1,4 +1,4 @@
-"""Detections of a trained method on the val images -> ``predictions/<name>.parquet``."""
+"""Detections of a trained method on the val images, in parts that several ranks share."""
 
 from pathlib import Path
 
@@ -9,16 +9,19 @@ from hotcoco import mask as rle
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
+from pipeline.compute.signals import survive_signals
+from pipeline.data.places import categories, image_folder, index_folder
 from pipeline.files import atomic_path
-from pipeline.params import Params
 from pipeline.training.augmentation import test_transforms
 from pipeline.training.checks import check_start
-from pipeline.training.recipe import categories, image_folder, index_folder, test_settings
+from pipeline.training.recipe import test_settings
+from pipeline.training.tasks import IMAGES_A_PART, Prediction
 from pipeline.training.train import check_device
 
 BATCH_SIZE = 8
@@ -27,24 +30,44 @@ MASK_BYTES = 2**28  # so much of masks at a time
 LOGIT_BYTES = 28 * 28 * 4  # of one detection and class
 
 
-def predict(params: Params, name: str) -> None:
-    """Write one row a detection: image_id, category_id, x, y, w, h (pixels), score.
+def predict(task: Prediction) -> None:
+    """Write this rank's share of the missing parts; a part has one row a detection.
 
-    A detector with masks adds ``rle``: the counts of compressed RLE, in the image's size.
+    Columns image_id, category_id, x, y, w, h (pixels), score; a detector with masks adds ``rle``,
+    the counts of compressed RLE in the image's size. What a part holds depends neither on the
+    number of ranks nor on where a killed prediction stopped.
     """
-    params.method(name)
-    folder = Path("models", name)
+    params = task.settings
+    folder = Path("models", task.name)
     check_start(params, folder)
     check_device(params.compute.gpus)
     model = load_model(params, folder)
-    ids = torch.tensor([category["id"] for category in categories(params)])
-    tables = [
-        detections(sample, ids)
-        for batch in tqdm(val_loader(params, model), desc=f"predict {name}", unit="batch")
-        for sample in run(model, batch)
-    ]
-    with atomic_path(Path("predictions", f"{name}.parquet")) as temporary:
-        pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+    size = 1 if model.with_mask else BATCH_SIZE
+    # by number, not by turns over what is missing: that differs by the time when a rank looks
+    parts = [part for part in task.missing() if part % get_world_size() == get_rank()]
+    write_parts(task, model, {part: batches_of(part, task.images, size) for part in parts})
+
+
+def write_parts(task, model, batches):
+    """``batches``: those of each part."""
+    ids = torch.tensor([category["id"] for category in categories(task.settings)])
+    every = [batch for part in batches.values() for batch in part]
+    loaded = iter(val_loader(task.settings, every))
+    bar = dict(desc=f"predict {task.name}", unit="batch", total=len(every), disable=get_rank() > 0)
+    with tqdm(**bar) as progress:
+        for part, members in batches.items():
+            tables = []
+            for _ in members:
+                tables += [detections(sample, ids) for sample in run(model, next(loaded))]
+                progress.update()
+            with atomic_path(task.parts()[part]) as temporary:
+                pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
+
+
+def batches_of(part: int, images: int, size: int) -> list[list[int]]:
+    """Which images are predicted together: padding to a common size changes the last digits."""
+    members = range(part * IMAGES_A_PART, min(images, (part + 1) * IMAGES_A_PART))
+    return [list(members[start : start + size]) for start in range(0, len(members), size)]
 
 
 def load_model(params, folder):
@@ -58,7 +81,7 @@ def load_model(params, folder):
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def val_loader(params, model):
+def val_loader(params, batches):
     dataset = DATASETS.build(
         dict(
             type="LongTailDataset",
@@ -68,9 +91,13 @@ def val_loader(params, model):
             pipeline=test_transforms(params.detector.image_scale),
         )
     )
-    size = 1 if model.with_mask else BATCH_SIZE
-    workers = params.compute.workers
-    return DataLoader(dataset, size, num_workers=workers, collate_fn=pseudo_collate)
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=params.compute.workers,
+        collate_fn=pseudo_collate,
+        worker_init_fn=survive_signals,
+    )
 
 
 @torch.no_grad()

@@ -5,21 +5,20 @@ there, the detector from configs/detectors/.
 """
 
 from dataclasses import asdict
-from pathlib import Path
 
 from mmengine.config import Config
 
-from pipeline.data.categories import read_categories
+from pipeline.data.places import ROOT, categories, image_folder, index_folder
 from pipeline.params import Classifier, Params
 from pipeline.training import augmentation
 
-ROOT = Path(__file__).resolve().parents[2]
 # Logged every so many iterations; the same lines go to scalars.jsonl and to MLflow.
 LOG_INTERVAL = 10
 OFFICIAL_PRIOR = 0.001
 CUSTOM_IMPORTS = [
     "pipeline.detection",
     "pipeline.training.batches",
+    "pipeline.training.checkpoints",
     "pipeline.training.hooks",
     "pipeline.training.loop",
 ]
@@ -60,10 +59,6 @@ def detector_config(params):
         allowed = ", ".join(sorted(p.stem for p in path.parent.glob("*.py")))
         raise ValueError(f"detector.config is {params.detector.config!r}; allowed: {allowed}")
     return Config.fromfile(path)
-
-
-def categories(params):
-    return read_categories(Path("data", params.data.name, "categories.csv"))
 
 
 def build_model(params, block, model):
@@ -124,15 +119,6 @@ def train_dataloader(params, block, masks):
             transforms=augmentation.mix_transforms(augment, scale),
         ),
     )
-
-
-def index_folder(params: Params, split: str) -> str:
-    return f"data/{params.data.name}/index/{split}"
-
-
-def image_folder(params: Params, split: str) -> Path:
-    """Where the images of ``split`` lie: as the params say, or where the generator put them."""
-    return params.data.images(split)
 
 
 def optimizer(params, block):

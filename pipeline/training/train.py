@@ -1,28 +1,39 @@
-"""Train one method and publish it to ``models/<name>/``."""
+"""Train one method, on one rank or several, to a finished model in its run folder."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from mmengine.dist import get_world_size, is_distributed
-from mmengine.registry import init_default_scope
+from mmengine.dist import (
+    barrier,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    is_distributed,
+)
+from mmengine.registry import FUNCTIONS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
+from pipeline.compute.signals import asked_to_stop, survive_signals
 from pipeline.detection.hooks import freeze_representation
-from pipeline.files import atomic_folder, locked, write_json
-from pipeline.params import Classifier, Params
+from pipeline.files import atomic_folder, write_json
+from pipeline.params import Classifier
 from pipeline.training.backbone import start_from_weights
-from pipeline.training.checks import check_data, check_start, check_weights_file
+from pipeline.training.checkpoints import Stopped, checkpoint_files, newest_checkpoint
+from pipeline.training.checks import check_start
 from pipeline.training.environment import environment
 from pipeline.training.hooks import MirrorHook
 from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
-from pipeline.training.run_folder import newest_checkpoint, run_folder
+from pipeline.training.run_folder import training_folder
+from pipeline.training.tasks import Training
 
+FUNCTIONS.register_module(module=survive_signals)
 STATISTICS = ("roi_head.bbox_head.loss_cls.", "roi_head.hallucination.")
 RUNNER_KEYS = (
     "work_dir", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
@@ -31,37 +42,52 @@ RUNNER_KEYS = (
 )  # fmt: skip
 
 
-def train(params: Params, name: str) -> None:
-    """Train the representation or classifier ``name``, going on from its last checkpoint."""
+def train(task: Training) -> None:
+    """Train on this rank, going on from the last checkpoint; the first one publishes.
+
+    Returns without a model where a signal asked to stop: then there is a checkpoint.
+    """
+    params, name = task.settings, task.name
+    check_unchanged(task)
+    check_device(params.compute.gpus)
+    check_precision(params.train.precision)
     block = params.method(name)
-    check_data(params)
-    check_weights_file(params.detector.weights)
     weights = None
     if isinstance(block, Classifier):
         check_start(params, Path("models", block.start_from))
         weights = Path("models", block.start_from, "weights.pth")
-    check_device(params.compute.gpus)
-    check_precision(params.train.precision)
-    folder = run_folder(params, name, weights)
-    with locked(folder):
-        runner = build_runner(params, name, folder, weights)
-        if params.tracking.enabled:
-            runner.register_hook(MirrorHook(name), "VERY_LOW")
-        runner.train()
+    try:
+        with asked_to_stop():
+            run(task, weights)
+    except Stopped:
+        barrier()
+        print(f"{name} was asked to stop, and has saved", flush=True)
+
+
+def run(task, weights):
+    params, name, folder = task.settings, task.name, task.folder
+    runner = build_runner(params, name, folder, weights)
+    if params.tracking.enabled:
+        runner.register_hook(MirrorHook(name), "VERY_LOW")
+    runner.train()
+    if get_rank() == 0:
         publish(runner, params, name, folder)
+    barrier()
+
+
+def check_unchanged(task):
+    """A job that waited in a queue must train what it was asked to, or nothing."""
+    if training_folder(task.settings, task.name) != task.folder:
+        raise ValueError(
+            f"data, code or packages are not those that {task.name} was started with; "
+            "run `dvc repro` again"
+        )
 
 
 def build_runner(params, name, folder, weights):
     config = complete_config(params, name, folder)
     divide(config, params.compute, get_world_size())
-    checkpoint = newest_checkpoint(folder)
-    if checkpoint:
-        print(f"resuming {name} from {checkpoint}", flush=True)
-        config.load_from, config.resume = str(checkpoint), True
-    elif weights:
-        config.load_from = str(without_statistics(weights, folder))
-    elif params.detector.weights:
-        start_from_weights(config.model.backbone, params.detector.weights, folder)
+    set_start(config, params, name, folder, weights)
     if is_distributed():
         config.launcher = "pytorch"
         # device_ids None: the process's current GPU, or the CPU
@@ -72,6 +98,28 @@ def build_runner(params, name, folder, weights):
     runner = Runner(model=model, cfg=config, **{key: config[key] for key in RUNNER_KEYS})
     runner.logger.addFilter(is_true)
     return runner
+
+
+def set_start(config, params, name, folder, weights):
+    """What the runner loads; the first rank looks, writes, and tells the others."""
+    start = [None]
+    if get_rank() == 0:
+        start = [find_start(config, params, name, folder, weights)]
+    broadcast_object_list(start)
+    config.load_from, config.resume, config.model.backbone = start[0]
+
+
+def find_start(config, params, name, folder, weights):
+    """(file or None, whether it is a checkpoint of this run, the backbone's config)."""
+    backbone = config.model.backbone
+    if checkpoint := newest_checkpoint(folder):
+        print(f"resuming {name} from {checkpoint}", flush=True)
+        return str(checkpoint), True, backbone
+    if weights:
+        return str(without_statistics(weights, folder)), False, backbone
+    if params.detector.weights:
+        start_from_weights(backbone, params.detector.weights, folder)
+    return None, False, backbone
 
 
 def without_statistics(weights: Path, folder: Path) -> Path:
@@ -116,11 +164,15 @@ def complete_config(params, name, work_dir):
 
 
 def check_device(gpus):
-    """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` the stage has hidden it by now."""
+    """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` it has been hidden by now."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if gpus == 0 and torch.cuda.is_available():
         raise ValueError("compute.gpus is 0, but a GPU is visible; set CUDA_VISIBLE_DEVICES=''")
-    if gpus == 1 and not torch.cuda.is_available():
-        raise ValueError("compute.gpus is 1, but no GPU is visible; set it to auto or 0")
+    if gpus != 0 and visible and not torch.cuda.is_available():
+        raise ValueError(
+            f"torch {torch.__version__} cannot use the GPU {visible}; install torch's CUDA build, "
+            "or set compute.gpus to 0"
+        )
 
 
 def check_precision(precision):
@@ -132,13 +184,15 @@ def check_precision(precision):
 
 
 def publish(runner, params, name, folder):
-    """Write the trained model, its config, scalars and environment as one complete folder."""
+    """Write the trained model, its config, scalars and environment; the checkpoints may go."""
     lines = (folder / "scalars.jsonl").read_text(encoding="utf-8").splitlines()
     model = getattr(runner.model, "module", runner.model)  # without the wrapper for several GPUs
     state = {key: value.cpu() for key, value in model.state_dict().items()}
-    with atomic_folder(Path("models", name)) as out:
+    with atomic_folder(folder / "model") as out:
         torch.save(state, out / "weights.pth")
         complete_config(params, name, "").dump(out / "config.py")
         shutil.copy(folder / "scalars.jsonl", out)
         scalars = [json.loads(line) for line in lines]
         write_json(out / "environment.json", environment(params, name, scalars))
+    for checkpoint in checkpoint_files(folder):
+        checkpoint.unlink()

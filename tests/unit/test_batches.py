@@ -66,3 +66,12 @@ def test_the_order_follows_seed_and_epoch():
     assert first == list(one) != list(other)
     one.set_epoch(1)
     assert list(one) != first
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 9))
+def test_a_resumed_epoch_has_the_batches_that_were_left(images, batch_size, done):
+    whole = sampler([(4, 3)] * images, batch_size)
+    resumed = sampler([(4, 3)] * images, batch_size)
+    resumed.skip = done
+    assert list(resumed) == list(whole)[done:]
+    assert len(resumed) == len(whole)

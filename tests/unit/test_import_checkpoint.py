@@ -18,12 +18,14 @@ from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401
 from pipeline import params
+from pipeline.compute.run import complete
 from pipeline.data import symbols
+from pipeline.data.places import categories
 from pipeline.files import file_digest, read_json
 from pipeline.training import __main__ as command
 from pipeline.training.import_checkpoint import MMDET_SPELLING, import_checkpoint
-from pipeline.training.predict import predict
-from pipeline.training.recipe import build_model, categories, detector_config
+from pipeline.training.recipe import build_model, detector_config
+from pipeline.training.tasks import prediction
 from pipeline.training.train import complete_config
 
 FCBL = params.FCBLoss(type="fcbl")
@@ -130,7 +132,7 @@ def test_every_array_and_every_prediction_is_the_same(settings, agnostic, capsys
     assert "cm_numerator" in said and "feature_used" in said
     both = replace(settings, pretrained=settings.pretrained | {"ours": settings.method("official")})
     for name in ("ours", "official"):
-        predict(both, name)
+        complete(prediction(both, name))
     tables = [pd.read_parquet(f"predictions/{name}.parquet") for name in ("ours", "official")]
     assert len(tables[0]) > 10
     pd.testing.assert_frame_equal(*tables)

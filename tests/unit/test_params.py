@@ -79,7 +79,7 @@ def test_every_preset_is_valid(root):
         ("compute.gpus", 1.5, ["compute.gpus", "1.5", "a whole number"]),
         ("compute.processes", 2, ["compute.processes", "compute.gpus is auto"]),
         ("compute.backend", "slurm", ["compute.gpus is auto", "number of GPUs"]),
-        ("compute.slurm", {"time_limit": "a day"}, ["compute.slurm.time_limit", "'a day'", "HH:MM:SS"]),
+        ("compute.slurm", {"time_limit": "a day"}, ["slurm.time_limit", "'a day'", "HH:MM:SS"]),
         ("compute.slurm", {"options": {"nodes": 2}}, ["'nodes'", "compute.slurm.nodes"]),
         ("compute.slurm", {"options": {"mem": [1]}}, ["compute.slurm.options.mem", "[1]"]),
         ("pretrained", {"bce": {"weights": "x", "loss": {"type": "bce"}}}, ["'bce'", "rename"]),

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 from ruamel.yaml import YAML
 
 from pipeline import params
@@ -21,8 +20,8 @@ def settings(root, tmp_path, monkeypatch):
     return params.load(root / "params.yaml")
 
 
-def key(settings, name="bce", start=None):
-    return run_folder.run_key(settings, name, start)
+def key(settings, name="bce"):
+    return run_folder.training_folder(settings, name).name
 
 
 def test_the_key_follows_what_defines_the_run(settings, tmp_path):
@@ -57,11 +56,30 @@ def test_the_key_ignores_what_does_not(settings):
 
 
 def test_a_classifier_depends_on_the_weights_it_starts_from(settings, tmp_path):
-    weights = tmp_path / "weights.pth"
+    weights = tmp_path / "models/bce/weights.pth"
+    weights.parent.mkdir(parents=True)
     weights.write_bytes(b"one")
-    before = key(settings, "bacl", weights)
+    before = key(settings, "bacl")
     weights.write_bytes(b"two")
-    assert key(settings, "bacl", weights) != before
+    assert key(settings, "bacl") != before
+
+
+def test_the_key_follows_the_versions(settings, monkeypatch):
+    before = key(settings)
+    monkeypatch.setattr(run_folder.importlib.metadata, "version", lambda package: "0.0")
+    assert key(settings) != before
+
+
+def test_a_prediction_follows_its_model_and_settings(settings, tmp_path):
+    model = ("models/bce/config.py", "models/bce/weights.pth")
+    for path in (*model, "data/symbols/index/val/digest.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("one")
+    before = run_folder.prediction_folder(settings, "bce")
+    more = replace(settings, predict=replace(settings.predict, max_per_image=7))
+    assert run_folder.prediction_folder(more, "bce") != before
+    (tmp_path / "models/bce/weights.pth").write_text("two")
+    assert run_folder.prediction_folder(settings, "bce") != before
 
 
 def test_dvc_yaml_names_the_same_code(settings, root):
@@ -79,27 +97,17 @@ def test_dvc_yaml_names_the_same_code(settings, root):
                 for dep in stages[stage]["do"]["deps"]
             ]
             code = [dep for dep in deps if dep.endswith(".py")]
-            assert sorted(code) == sorted(run_folder.defining_code(settings, block))
+            assert sorted(code) == sorted(run_folder.training_code(settings, block))
             assert all((root / path).is_file() for path in code)
+    deps = stages["predict"]["do"]["deps"]
+    code = {dep for dep in deps if dep.endswith(".py") and not dep.startswith("models")}
+    assert code == set(run_folder.PREDICTING_CODE)
 
 
 def test_the_folder_lies_in_the_project_also_from_a_temporary_copy(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "project"))
-    assert run_folder.run_folder(settings, "bce", None).parent == tmp_path / "project/.checkpoints"
-
-
-def test_the_newest_sound_checkpoint_is_taken(tmp_path):
-    for epoch in (2, 9, 10):
-        torch.save({"epoch": epoch}, tmp_path / f"epoch_{epoch}.pth")
-    torch.save({}, tmp_path / ".epoch_11.pth.part")
-    assert run_folder.newest_checkpoint(tmp_path).name == "epoch_10.pth"
-    for damage in (b"", b"not a checkpoint", (tmp_path / "epoch_10.pth").read_bytes()[:300]):
-        (tmp_path / "epoch_10.pth").write_bytes(damage)
-        assert run_folder.newest_checkpoint(tmp_path).name == "epoch_9.pth"
-
-
-def test_no_checkpoint_is_none(tmp_path):
-    assert run_folder.newest_checkpoint(tmp_path) is None
+    folder = run_folder.training_folder(settings, "bce")
+    assert folder.parent == tmp_path / "project/.checkpoints"
 
 
 def test_scalars_after_the_checkpoint_are_forgotten(tmp_path):

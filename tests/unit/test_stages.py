@@ -1,16 +1,11 @@
 """A stage ends in one line where it can be helped, in a traceback where it is our own bug."""
 
-import os
 import subprocess
 import sys
-from dataclasses import replace
-from importlib import import_module
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from pipeline import params
 from stages import run_stage
 
 
@@ -51,23 +46,3 @@ def test_help_shows_the_command_that_works(root):
     command = [sys.executable, "-m", "stages.check", "--help"]
     text = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     assert text.startswith("usage: python -m stages.check [-h]")
-
-
-@pytest.mark.parametrize(
-    ("stage", "name", "module"),
-    [
-        ("train_representation", "bce", "train"),
-        ("train_classifier", "bacl", "train"),
-        ("predict", "bacl", "predict"),
-    ],
-)
-def test_gpus_are_hidden_before_torch_can_see_them(root, monkeypatch, stage, name, module):
-    seen = []
-    settings = params.load(root / "params.yaml")
-    settings = replace(settings, compute=params.Compute(gpus=0))
-    work = {module: lambda *_: seen.append(os.environ["CUDA_VISIBLE_DEVICES"])}
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(params, "load", lambda: settings)
-    monkeypatch.setitem(sys.modules, f"pipeline.training.{module}", SimpleNamespace(**work))
-    getattr(import_module(f"stages.{stage}"), stage)(name)
-    assert seen == [""]
