@@ -24,7 +24,7 @@ def reason_to_go_on(end: End) -> str:
     """Why the work was cut short; ``ValueError`` where another job would fare no better."""
     job, state = end.job, end.state
     if error := last_error(end):
-        raise ValueError(error)
+        raise ValueError(f"{error} (job {job}; its log: {end.log})")
     if state.name == "CANCELLED":
         raise ValueError(f"job {job} was cancelled (scancel); run the stage again to go on")
     if out_of_memory(end):

@@ -9,6 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
+from pipeline.compute.errors import explain
 from pipeline.compute.signals import PREEMPTED, STOPPING, Preempted, stop_on_signals
 from pipeline.compute.task import Task
 from pipeline.files import write_text
@@ -34,21 +35,30 @@ class Job:
             self.work()
         except Preempted as error:
             ignore_signals()
-            print(f"stopped by {error} before there was anything to save", flush=True)
+            print(f"stopped by {error}; what is saved stays", flush=True)
         except Exception as error:
-            traceback.print_exc() if unexpected(error) else print(f"error: {error}", flush=True)
-            if lost_a_rank(error):
-                return PREEMPTED
-            write_text(self.folder / error_file(os.environ), one_line(error))
-            return 1
+            return self.report(error)
         return 0
+
+    def report(self, error) -> int:
+        """Into the log, and where the launcher looks, unless it is another rank's fault."""
+        text = explain(error)
+        if text is None:
+            traceback.print_exc()
+            text = f"{type(error).__name__} on {socket.gethostname()}; the log has the traceback"
+        if lost_a_rank(error):
+            return PREEMPTED
+        print(f"error: {text}", flush=True)
+        write_text(self.folder / error_file(os.environ), text)
+        return 1
 
     def work(self):
         from submitit.helpers import TorchDistributedEnvironment
 
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
-        if os.environ["RANK"] == "0":
-            threading.Thread(target=self.watch_launcher, daemon=True).start()
+        if not self.task.settings.compute.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        threading.Thread(target=self.watch_launcher, daemon=True).start()
         from pipeline.compute.ranks import ranks
 
         with ranks():
@@ -90,20 +100,8 @@ def error_file(environment) -> str:
     return f"{environment['SLURM_JOB_ID']}_{restarts}_{environment['SLURM_PROCID']}_error.txt"
 
 
-def unexpected(error) -> bool:
-    return not isinstance(error, ValueError | OSError)
-
-
 def lost_a_rank(error) -> bool:
     """Whether it says that another rank is gone, whose own error (if it had one) is the cause."""
     from torch.distributed import DistError
 
     return isinstance(error, DistError) or "gloo/transport" in str(error)
-
-
-def one_line(error) -> str:
-    if type(error).__name__ == "OutOfMemoryError":
-        return "out of GPU memory; lower compute.images_per_gpu"
-    text = (str(error).strip() or "no message").splitlines()[-1]
-    where = f" (on {socket.gethostname()}; the job's log has the traceback)"
-    return f"{type(error).__name__}: {text}{where}" if unexpected(error) else text

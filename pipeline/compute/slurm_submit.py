@@ -1,6 +1,7 @@
 """Turn a task into a SLURM job: what sbatch is asked for, and what it answers."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 
@@ -53,7 +54,7 @@ def remove_leftovers(folder):
 
 
 def last_words(message):
-    return "; ".join(line.removeprefix("sbatch: error: ") for line in message.splitlines())
+    return "; ".join(re.sub("^sbatch: (error: )?", "", line) for line in message.splitlines())
 
 
 def parameters(task) -> dict:

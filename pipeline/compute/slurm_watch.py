@@ -132,7 +132,7 @@ class Watch:
     def tell(self, state) -> bool:
         """Say what has changed; whether anything has."""
         news = {
-            "PENDING": f"waits: {state.reason}",
+            "PENDING": f"waits: {state.reason}" if state.reason != "None" else None,
             "RUNNING": f"runs on {state.nodes}",
             "SUSPENDED": "is suspended",
         }.get(state.name)
