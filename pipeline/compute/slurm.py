@@ -9,7 +9,7 @@ from shutil import which
 
 from pipeline.compute.signals import Preempted
 from pipeline.compute.slurm_end import reason_to_go_on
-from pipeline.compute.slurm_job import HEARTBEAT
+from pipeline.compute.slurm_guard import HEARTBEAT
 from pipeline.compute.slurm_submit import ranks_of_a_node, submit
 from pipeline.compute.slurm_watch import End, Watch, command, is_of, submitted_before, unreachable
 from pipeline.compute.task import Task

@@ -4,17 +4,14 @@ import os
 import signal
 import socket
 import sys
-import threading
-import time
 import traceback
 from pathlib import Path
 
 from pipeline.compute.errors import explain
 from pipeline.compute.signals import PREEMPTED, STOPPING, Preempted, stop_on_signals
+from pipeline.compute.slurm_guard import Guard
 from pipeline.compute.task import Task
 from pipeline.files import write_text
-
-HEARTBEAT = "heartbeat"  # the file that the launcher changes as long as it lives
 
 
 class Job:
@@ -58,35 +55,11 @@ class Job:
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         if not self.task.settings.compute.gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
-        threading.Thread(target=self.watch_launcher, daemon=True).start()
+        Guard(self.folder, self.patience).start()
         from pipeline.compute.ranks import ranks
 
         with ranks():
             self.task.work()
-
-    def watch_launcher(self):
-        """Stop as for a signal when the launcher is gone, and at once when that does not help."""
-        last, since, told = None, time.monotonic(), False
-        while True:
-            now = heartbeat(self.folder / HEARTBEAT)
-            if now != last:
-                last, since = now, time.monotonic()
-            silence = time.monotonic() - since
-            if silence > self.patience and not told:
-                print(f"no sign of the launcher for {silence:.0f} s: stopping", flush=True)
-                os.kill(os.getpid(), signal.SIGTERM)
-                told = True
-            if silence > 3 * self.patience:
-                os._exit(PREEMPTED)
-            time.sleep(self.patience / 20)
-
-
-def heartbeat(path):
-    """The file's text; None also where the file server does not answer."""
-    try:
-        return path.read_text()
-    except OSError:
-        return None
 
 
 def ignore_signals():

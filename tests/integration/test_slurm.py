@@ -3,7 +3,9 @@
 The tests share the cluster, and each leaves it without jobs.
 """
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +13,16 @@ import time
 from pathlib import Path
 
 import pytest
-
 import slurm_cluster
+
+from pipeline import presets
 from pipeline.compute.signals import PREEMPTED
+from pipeline.files import file_digest
 
 TOY = Path(slurm_cluster.__file__).with_name("slurm_toy.py")
 SECONDS = 120  # for anything to happen
 FIRST, SECOND = slurm_cluster.NODES
+STAGES = ("train_representation@bce", "predict@bce", "evaluate@bce")
 
 pytestmark = pytest.mark.skipif(
     bool(slurm_cluster.missing()), reason=slurm_cluster.missing() or "none"
@@ -178,13 +183,28 @@ def test_a_preempted_job_goes_on(start, tmp_path):
     assert len({taken[:2] for taken in steps(tmp_path)}) == 2
 
 
-def test_when_its_node_goes_down_a_job_goes_on_elsewhere(cluster, start, tmp_path):
+def test_when_its_node_goes_down_a_job_goes_on(cluster, start, tmp_path):
     launcher = start("--steps", 30, "--seconds", 0.3)
     reach(tmp_path, 2)
     slurm("scontrol", "update", f"nodename={FIRST}", "state=down", "reason=test")
     end(tmp_path, launcher)
-    slurm("scontrol", "update", f"nodename={FIRST}", "state=resume")
-    assert {node for _, _, node, _ in steps(tmp_path)} == {FIRST, SECOND}
+    wait_for(lambda: slurm_cluster.states(cluster) == "idle", "the node to come back")
+    assert len({taken[:2] for taken in steps(tmp_path)}) == 2
+
+
+def test_a_node_that_slurm_has_lost_stops_when_the_job_goes_on_elsewhere(cluster, start, tmp_path):
+    launcher = start("--steps", 1000, "--seconds", 0.3, "--patience", 20)
+    job = reach(tmp_path, 2)
+    slurm_cluster.kill_node(cluster, FIRST)  # the daemon only: the work itself goes on
+    log = tmp_path / f"toy/slurm/{job}_0_log.out"
+    wait_for(lambda: "another run of this job has begun" in log.read_text(), "the old run to end")
+    count = len(steps(tmp_path))
+    wait_for(lambda: len(steps(tmp_path)) > count, "the new run to go on")
+    assert steps(tmp_path)[-1][2] == SECOND
+    launcher.send_signal(signal.SIGTERM)
+    end(tmp_path, launcher, PREEMPTED)
+    slurm_cluster.start_node(cluster, FIRST)
+    wait_for(lambda: slurm_cluster.states(cluster) == "idle", "the node to come back")
 
 
 def test_a_stopped_launcher_lets_its_job_save(start, tmp_path):
@@ -214,3 +234,100 @@ def test_a_new_launcher_goes_on_with_the_job_of_a_killed_one(start, tmp_path):
     launcher.kill()
     assert "of an earlier run is still there" in end(tmp_path, start("--steps", 50))
     assert {taken[0] for taken in steps(tmp_path)} == {job}
+
+
+@pytest.fixture(scope="module")
+def project(cluster, root, tmp_path_factory):
+    """The `smoke` preset with `bce` trained, predicted and evaluated locally."""
+    folder = tmp_path_factory.mktemp("chain") / "project"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        presets.copy("smoke", folder)
+    configure(folder, "{gpus: 0, workers: 1}")
+    repro(folder, "evaluate@bce")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(project):
+    """(digest of the weights, metrics) of the local run, before any test has changed them."""
+    return results(project)
+
+
+def configure(project, compute):
+    file = project / "params.yaml"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith("compute:")]
+    file.write_text("\n".join([*kept, f"compute: {compute}", ""]), encoding="utf-8")
+
+
+def start_repro(project, *arguments):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        ["dvc", "repro", *arguments],
+        cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def repro(project, *arguments, dvc=None, code=0):
+    """What dvc has printed, its stages included."""
+    dvc = dvc or start_repro(project, *arguments)
+    text = dvc.communicate(timeout=600)[0]
+    assert dvc.returncode == code, text
+    return text
+
+
+def results(project):
+    metrics = json.loads((project / "reports/metrics/bce.json").read_text())
+    return file_digest(project / "models/bce/weights.pth"), metrics
+
+
+def again(project):
+    """Forget the finished work, so that the stages do it once more."""
+    shutil.rmtree(project / ".checkpoints")
+    return ("--force", "--single-item", *STAGES)
+
+
+def training_log(project):
+    """The log of the training's job, once it is there."""
+    logs = list(project.glob(".checkpoints/bce-*/slurm/*_0_log.out"))
+    return logs[0].read_text() if logs else ""
+
+
+def wait_for_training(project):
+    wait_for(lambda: "Epoch(train)" in training_log(project), "the first steps")
+    return jobs()[0]
+
+
+def test_a_job_gives_what_a_local_run_gives_and_shows_its_progress(project, local):
+    configure(project, "{backend: slurm, gpus: 0, workers: 1}")
+    text = repro(project, *again(project))
+    assert results(project) == local
+    assert text.count("submitted; its log") == 2
+    assert "Epoch(train)" in text
+
+
+def test_a_requeue_in_mid_epoch_ends_with_the_same_weights(project, local):
+    dvc = start_repro(project, *again(project)[:3])
+    slurm("scontrol", "requeue", wait_for_training(project))
+    text = repro(project, dvc=dvc)
+    assert "was requeued by SLURM" in text
+    assert "resuming bce from" in text
+    assert results(project) == local
+
+
+def test_a_cancelled_training_fails_its_stage(project):
+    dvc = start_repro(project, *again(project)[:3])
+    slurm("scancel", wait_for_training(project))
+    text = repro(project, dvc=dvc, code=255)
+    assert "was cancelled (scancel); run the stage again to go on" in text
+    assert "Traceback" not in text
+
+
+def test_two_nodes_train_and_predict_together(project, local):
+    configure(project, "{backend: slurm, gpus: 0, processes: 1, workers: 1, slurm: {nodes: 2}}")
+    text = repro(project, *again(project))
+    assert f"runs on {FIRST[:-2]}[{FIRST[-2:]}-{SECOND[-2:]}]" in text
+    metrics = results(project)[1]
+    assert metrics["AP"] == pytest.approx(local[1]["AP"], abs=0.05)
