@@ -40,6 +40,6 @@ $(VENV)/tested: $(VENV)/installed
 	touch $@
 
 clean: ## remove checkpoints of finished and abandoned runs
-	rm -rf .checkpoints
+	python -m pipeline.training clean
 
 .PHONY: help repro smoke test test-all install clean

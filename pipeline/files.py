@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -15,15 +16,17 @@ def atomic_path(path):
     """Give a temporary file name; on success it becomes ``path``, on an error it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path, path.suffix)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
     temporary = Path(name)
     try:
+        try_lock(handle)
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -31,28 +34,78 @@ def atomic_folder(path):
     """Give a new temporary folder; on success it replaces ``path``, on an error it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    handle = os.open(temporary, os.O_RDONLY)
     try:
+        try_lock(handle)
         yield temporary
         temporary.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def remove_leftovers(path, suffix=""):
+    """Remove what killed writers of ``path`` left beside it; a living one holds its lock.
+
+    DVC would take a leftover in ``models/`` for a part of what a later stage depends on.
+    """
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}{suffix}"):
+        with contextlib.suppress(FileNotFoundError):  # a living writer has just finished
+            remove_unless_locked(leftover)
+
+
+def remove_unless_locked(path):
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        if not try_lock(handle):
+            return
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    finally:
+        os.close(handle)
+
+
+def try_lock(handle) -> bool:
+    """False where another process holds the lock, or the file system has none."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
 def locked(folder):
     """Hold the folder; a second process that wants it waits. The kernel frees it on any death."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with contextlib.ExitStack() as held:
+        while not (lock := take_lock(folder, held)):
             print(f"waiting: another process works in {folder}", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+            with contextlib.suppress(FileNotFoundError), open(folder / "lock") as busy:
+                fcntl.flock(busy, fcntl.LOCK_EX)
+        yield lock
+
+
+def take_lock(folder, held):
+    """The lock file, held until ``held`` ends; None where another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = held.enter_context(open(folder / "lock", "w"))  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    try:
+        same = os.fstat(lock.fileno()).st_ino == (folder / "lock").stat().st_ino
+    except FileNotFoundError:
+        same = False
+    # the folder was removed, perhaps made anew, between opening and locking
+    return lock if same else take_lock(folder, held)
 
 
 def write_text(path, text):

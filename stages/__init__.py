@@ -7,7 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.compute.errors import explain
-from pipeline.compute.signals import PREEMPTED, Preempted, die_with_parent, stop_on_signals
+from pipeline.compute.signals import (
+    PREEMPTED,
+    Preempted,
+    die_with_parent,
+    ignore_signals,
+    stop_on_signals,
+)
 
 
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
@@ -25,12 +31,14 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     if takes_name:
         parser.add_argument("name", help="which one: a name from params.yaml")
     arguments = parser.parse_args()
-    stop_on_signals()
     try:
+        stop_on_signals()
         if "DVC_STAGE" in os.environ:  # a stage started by hand outlives its terminal as usual
             die_with_parent()  # DVC itself would leave it running
         stage(*vars(arguments).values())
+        ignore_signals()
     except (Preempted, KeyboardInterrupt):
+        ignore_signals()
         print("stopped; the same command goes on from what is saved", file=sys.stderr)
         sys.exit(PREEMPTED)
     except (ValueError, OSError, RuntimeError) as error:

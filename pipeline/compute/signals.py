@@ -1,13 +1,18 @@
 """Signals: what a stage, its workers and a training do when somebody wants them to stop."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PREEMPTED = 85  # the exit code of a stage that was stopped by a signal; run it again to go on
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 GRACE_SECONDS = 30
+QUIET_SECONDS = 5
 PR_SET_PDEATHSIG = 1
 
 
@@ -17,8 +22,30 @@ class Preempted(BaseException):
 
 def stop_on_signals() -> None:
     """From now on SIGTERM, SIGUSR1 and SIGUSR2 raise ``Preempted``, wherever the process is."""
+    stop = RaisePreempted()
     for number in STOPPING:
-        signal.signal(number, raise_preempted)
+        signal.signal(number, stop)
+
+
+def ignore_signals() -> None:
+    """For the end of a stage: whatever it was, a signal can only spoil the exit code now."""
+    for number in (*STOPPING, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class RaisePreempted:
+    """A handler. Of several signals only the first counts: the others would break off the way out.
+
+    A signal to a process group comes twice, for the death of dvc sends one more.
+    """
+
+    def __init__(self):
+        self.raised_at = float("-inf")
+
+    def __call__(self, number, frame):
+        if time.monotonic() - self.raised_at > QUIET_SECONDS:
+            self.raised_at = time.monotonic()
+            raise_preempted(number, frame)
 
 
 def raise_preempted(number, frame):
@@ -53,11 +80,22 @@ class asked_to_stop:
 def survive_signals(worker_id: int) -> None:
     """For a data-loading worker: its training, which got the signal too, still needs it to save.
 
-    Whatever happens, it is gone half a minute after a SIGTERM.
+    Half a minute after a SIGTERM it is gone, whatever happens.
     """
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
+    signal.signal(signal.SIGALRM, lambda number, frame: os._exit(0))
+
+
+@contextmanager
+def workers_end() -> Iterator[None]:
+    """After the block no data-loading worker is left that Python would wait for at its exit."""
+    try:
+        yield
+    finally:
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGALRM)
 
 
 def die_with_parent(parent: int | None = None) -> None:

@@ -134,13 +134,16 @@ def ring(number, frame):
 
 
 @contextlib.contextmanager
-def lock(project, seconds):
-    """Hold the project's mirror lock; gives False if another process kept it for ``seconds``.
+def lock(uri, project, seconds):
+    """Hold the store's mirror lock; gives False if another process kept it for ``seconds``.
 
-    Creating a SQLite store from several processes at once fails in its migrations, and two mirrors
+    Creating a SQLite store from several processes at once fails in its migrations, so all projects
+    that share one wait for each other; a server copes with that, but two mirrors of one project
     would make two parent runs. The kernel frees the lock when its process dies.
     """
-    with open(project / ".mlflow-mirror.lock", "w") as file:
+    database = database_file(uri)
+    folder = database.parent if database else project
+    with open(folder / ".mlflow-mirror.lock", "w") as file:
         yield acquire(file, time.monotonic() + seconds)
 
 

@@ -30,7 +30,7 @@ def sync(root, running=(), live=False, force=False, seconds=None):
         if not (live or force) and is_up_to_date(root, uri, params):
             return "the MLflow mirror is up to date"
         seconds = seconds if server.is_remote(uri) else None
-        with server.lock(project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
+        with server.lock(uri, project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
             if not mine:
                 return "another mirror is running"
             if not (live or force) and is_up_to_date(root, uri, params):

@@ -1,10 +1,15 @@
-"""Import somebody's checkpoint by hand, with the params.yaml of this folder.
+"""By hand, with the params.yaml of this folder: import a checkpoint, or clean up.
 
     python -m pipeline.training import-checkpoint FILE_OR_URL --name NAME
+    python -m pipeline.training clean [--all] [--dry-run]
 
 NAME is a block under `pretrained` in params.yaml; its `weights` is replaced by FILE_OR_URL. Writes
 models/NAME/ as the DVC stage `import_checkpoint@NAME` does, and prints what was recognised,
 converted and left out.
+
+`clean` removes the run folders in .checkpoints/ that the next `dvc repro` would not go on from:
+finished ones (their models are DVC's) and those of other settings. With --all also the unfinished
+ones of these settings. What is in use stays.
 """
 
 import argparse
@@ -24,8 +29,16 @@ def main():
     importer = commands.add_parser("import-checkpoint", help="checkpoint -> models/NAME/")
     importer.add_argument("weights", help="a file or a URL")
     importer.add_argument("--name", required=True, help="a block under pretrained in params.yaml")
+    cleaner = commands.add_parser("clean", help="remove run folders that are no longer needed")
+    cleaner.add_argument("--all", action="store_true", help="unfinished ones of params.yaml too")
+    cleaner.add_argument("--dry-run", action="store_true", help="only say what would go")
     arguments = parser.parse_args()
-    run(arguments.weights, arguments.name)
+    if arguments.command == "clean":
+        from pipeline.training.clean import clean
+
+        print(*clean(params.load(), arguments.all, arguments.dry_run), sep="\n")
+    else:
+        run(arguments.weights, arguments.name)
 
 
 def run(weights, name):

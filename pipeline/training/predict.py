@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
-from pipeline.compute.signals import survive_signals
+from pipeline.compute.signals import survive_signals, workers_end
 from pipeline.data.places import categories, image_folder, index_folder
 from pipeline.files import atomic_path
 from pipeline.training.augmentation import test_transforms
@@ -45,7 +45,8 @@ def predict(task: Prediction) -> None:
     size = 1 if model.with_mask else BATCH_SIZE
     # by number, not by turns over what is missing: that differs by the time when a rank looks
     parts = [part for part in task.missing() if part % get_world_size() == get_rank()]
-    write_parts(task, model, {part: batches_of(part, task.images, size) for part in parts})
+    with workers_end():
+        write_parts(task, model, {part: batches_of(part, task.images, size) for part in parts})
 
 
 def write_parts(task, model, batches):

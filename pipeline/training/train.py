@@ -19,7 +19,7 @@ from mmengine.registry import FUNCTIONS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
-from pipeline.compute.signals import asked_to_stop, survive_signals
+from pipeline.compute.signals import asked_to_stop, survive_signals, workers_end
 from pipeline.detection.hooks import freeze_representation
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
@@ -57,7 +57,7 @@ def train(task: Training) -> None:
         check_start(params, Path("models", block.start_from))
         weights = Path("models", block.start_from, "weights.pth")
     try:
-        with asked_to_stop():
+        with asked_to_stop(), workers_end():
             run(task, weights)
     except Stopped:
         barrier()

@@ -76,3 +76,9 @@ def test_a_second_ctrl_c_does_not_wait(handlers):
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_signal_does_not_disturb_the_way_out(handlers):
+    with pytest.raises(Preempted):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    os.kill(os.getpid(), signal.SIGTERM)

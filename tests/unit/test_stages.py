@@ -46,3 +46,28 @@ def test_help_shows_the_command_that_works(root):
     command = [sys.executable, "-m", "stages.check", "--help"]
     text = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
     assert text.startswith("usage: python -m stages.check [-h]")
+
+
+def run_script(root, body, after=""):
+    code = (
+        "import os, signal\nfrom stages import run_stage\n"
+        f"def stage():\n    {body}\nrun_stage(stage, 'what it does')\n{after}"
+    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"])
+def test_a_signal_ends_in_the_code_for_preempted(name, root):
+    kill = f"os.kill(os.getpid(), signal.{name})"
+    # a group's signal and, when dvc has died of it, the kernel's: the second finds a `finally`
+    twice = f"try: {kill}\n    finally: os.kill(os.getpid(), signal.SIGTERM)"
+    done = run_script(root, kill if name == "SIGINT" else twice)
+    assert done.returncode == 85
+    assert done.stderr == "stopped; the same command goes on from what is saved\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"])
+def test_a_signal_after_the_work_changes_nothing(name, root):
+    done = run_script(root, "pass", f"os.kill(os.getpid(), signal.{name})")
+    assert (done.returncode, done.stderr) == (0, "")
