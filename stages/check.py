@@ -6,11 +6,14 @@ writes  data/.checked, so that `prepare` runs after this: DVC empties data/<name
 
 from pipeline import params
 from pipeline.files import write_text
+from pipeline.params.notes import notes
 from stages import run_stage
 
 
 def check() -> None:
-    params.load()
+    settings = params.load()
+    for line in notes(settings.classifier):
+        print(line)
     write_text("data/.checked", "params.yaml is valid\n")
 
 

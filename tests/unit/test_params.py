@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
+from pipeline.params.notes import notes
 
 YAML_READER = YAML(typ="safe", pure=True)
 
@@ -189,3 +190,15 @@ def test_own_files_may_not_lie_in_the_folder_that_dvc_empties(raw, place):
     data = changed(data, place, "data/photos/mine")
     with pytest.raises(ValueError, match=rf"^data\.{place} is 'data/photos/mine', but DVC empties"):
         params.parse(params.Params, {**raw, "data": data}, "")
+
+
+def test_settings_that_are_switched_off_are_named(raw):
+    assert notes(params.parse(params.Params, raw, "").classifier) == []
+    block = raw["classifier"]["bacl"]
+    block["loss"] = {"type": "fcbl", "alpha": 0.5, "prob_thr": 0.5, "margin": False}
+    block["hallucination"] = {"enabled": False, "sampled_classes": 4, "decay_ratio": 0.1}
+    assert notes(params.parse(params.Params, raw, "").classifier) == [
+        "note: classifier.bacl.loss.alpha has no effect while loss.margin is false",
+        "note: classifier.bacl.hallucination.sampled_classes has no effect while "
+        "hallucination.enabled is false",
+    ]
