@@ -41,7 +41,7 @@ def run_on_slurm(task: Task, patience: float = PATIENCE) -> None:
 
 def run_jobs(task, folder, patience):
     job, fruitless = job_of_a_dead_launcher(folder), 0
-    while True:
+    while not finished(task):  # the job of a dead launcher may have come to its end
         before = task.saved()
         job = job or submit(task, folder, patience)
         end = follow(job, folder)

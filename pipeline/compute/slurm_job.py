@@ -1,14 +1,13 @@
 """What a SLURM job runs: one rank of a task, which is told to stop when its launcher is gone."""
 
 import os
-import signal
 import socket
 import sys
 import traceback
 from pathlib import Path
 
 from pipeline.compute.errors import explain
-from pipeline.compute.signals import PREEMPTED, STOPPING, Preempted, stop_on_signals
+from pipeline.compute.signals import PREEMPTED, Preempted, ignore_signals, stop_on_signals
 from pipeline.compute.slurm_guard import Guard
 from pipeline.compute.task import Task
 from pipeline.files import write_text
@@ -60,11 +59,6 @@ class Job:
 
         with ranks():
             self.task.work()
-
-
-def ignore_signals():
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def error_file(environment) -> str:
