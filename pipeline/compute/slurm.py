@@ -71,8 +71,9 @@ def follow(job, folder) -> End:
 def stop(watch):
     """Let the job save, and end it; a second signal ends it at once."""
     SAY(f"stopping job {watch.job}")
+    save = ("scancel", "--signal=USR1", watch.job)
     try:
-        if watch.runs() and command("scancel", "--signal=USR1", watch.job).returncode == 0:
+        if watch.state_is("RUNNING") and command(*save).returncode == 0:
             watch.until_end(STOP_SECONDS)
     finally:
         answer = command("scancel", watch.job)
@@ -81,13 +82,15 @@ def stop(watch):
 
 
 def job_of_a_dead_launcher(folder):
-    """A job for this task that still waits or runs is gone on with, where it is of this folder."""
+    """The task's job that still waits or runs; one that is ending, or of another folder, ends."""
     if not (job := submitted_before(folder)):
         return None
     SAY(f"job {job} of an earlier run is still there")
-    if is_of(Path.cwd(), job):
+    watch = Watch(job, folder)
+    if is_of(Path.cwd(), job) and not watch.state_is("COMPLETING"):
         return job
-    stop(Watch(job, folder))
+    stop(watch)
+    watch.until_end(STOP_SECONDS)
     return None
 
 

@@ -107,8 +107,8 @@ class Watch:
         self.decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.told = None
 
-    def runs(self) -> bool:
-        return ask(self.job).name == "RUNNING"
+    def state_is(self, name) -> bool:
+        return ask(self.job).name == name
 
     def until_end(self, seconds=float("inf")):
         """The job's end, or None after ``seconds``."""

@@ -16,7 +16,7 @@ import pytest
 import slurm_cluster
 
 from pipeline import presets
-from pipeline.compute.signals import PREEMPTED
+from pipeline.compute.signals import PREEMPTED, QUIET_SECONDS
 from pipeline.files import file_digest
 
 TOY = Path(slurm_cluster.__file__).with_name("slurm_toy.py")
@@ -217,6 +217,18 @@ def test_a_stopped_launcher_lets_its_job_save(start, tmp_path):
     count = len(steps(tmp_path))
     end(tmp_path, start("--steps", count + 2))
     assert f"starting at {count}" in output(tmp_path)
+
+
+def test_a_second_signal_cancels_and_the_next_run_waits_for_the_end(start, tmp_path):
+    launcher = start("--seconds", 1000)
+    wait_for(lambda: "starting at 0" in output(tmp_path), "a work that takes long to save")
+    launcher.send_signal(signal.SIGTERM)
+    time.sleep(QUIET_SECONDS + 1)
+    assert launcher.poll() is None
+    launcher.send_signal(signal.SIGTERM)
+    end(tmp_path, launcher, PREEMPTED)
+    end(tmp_path, start("--steps", 3))
+    assert len(steps(tmp_path)) == 3
 
 
 def test_a_job_ends_when_its_launcher_is_killed(start, tmp_path):
