@@ -14,6 +14,10 @@ OWN_OPTIONS = {
     "gpus-per-node": "compute.gpus",
     "ntasks-per-node": "compute.gpus or compute.processes",
     "signal": "compute.slurm.signal_seconds",
+    "array": "not for a stage, which is one job",
+    "chdir": "the project's folder",
+    "output": "in .checkpoints/<run>/slurm/",
+    "error": "in .checkpoints/<run>/slurm/",
 }
 
 
@@ -39,12 +43,27 @@ class Slurm:
                 f"compute.slurm.time_limit is {self.time_limit!r}; it takes minutes, HH:MM:SS or "
                 "D-HH:MM:SS, in quotes"
             )
+        if self.signal_seconds >= seconds_of(self.time_limit):
+            raise ValueError(
+                f"compute.slurm.signal_seconds is {self.signal_seconds}, which is not before the "
+                f"end of a job of {self.time_limit}; lower it, or raise compute.slurm.time_limit"
+            )
         for option, value in self.options.items():
             if option.replace("_", "-") in OWN_OPTIONS:
                 own = OWN_OPTIONS[option.replace("_", "-")]
-                raise ValueError(f"compute.slurm.options has {option!r}; that is {own}")
+                raise ValueError(f"compute.slurm.options has {option!r}; that is {own}; remove it")
             if not isinstance(value, str | int | float | bool):
                 raise ValueError(f"compute.slurm.options.{option} is {value!r}; it takes one value")
+
+
+def seconds_of(time_limit: str) -> int:
+    """Of sbatch's forms: minutes, MM:SS, HH:MM:SS, and D-HH, D-HH:MM, D-HH:MM:SS."""
+    days, dash, rest = time_limit.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if not dash:
+        parts = [0, *parts, 0] if len(parts) == 1 else [0] * (3 - len(parts)) + parts
+    hours, minutes, seconds = [*parts, 0, 0][:3]
+    return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 @dataclass(frozen=True, kw_only=True)

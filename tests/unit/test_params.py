@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
+from pipeline.params.compute import seconds_of
 from pipeline.params.notes import notes
 
 YAML_READER = YAML(typ="safe", pure=True)
@@ -81,6 +82,8 @@ def test_every_preset_is_valid(root):
         ("compute.processes", 2, ["compute.processes", "compute.gpus is auto"]),
         ("compute.backend", "slurm", ["compute.gpus is auto", "number of GPUs"]),
         ("compute.slurm", {"time_limit": "a day"}, ["slurm.time_limit", "'a day'", "HH:MM:SS"]),
+        ("compute.slurm", {"time_limit": "2"}, ["slurm.signal_seconds is 120", "a job of 2"]),
+        ("compute.slurm", {"options": {"array": "0-3"}}, ["'array'", "one job"]),
         ("compute.slurm", {"options": {"nodes": 2}}, ["'nodes'", "compute.slurm.nodes"]),
         ("compute.slurm", {"options": {"mem": [1]}}, ["compute.slurm.options.mem", "[1]"]),
         ("pretrained", {"bce": {"weights": "x", "loss": {"type": "bce"}}}, ["'bce'", "rename"]),
@@ -202,3 +205,12 @@ def test_settings_that_are_switched_off_are_named(raw):
         "note: classifier.bacl.hallucination.sampled_classes has no effect while "
         "hallucination.enabled is false",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 5400), ("2:30", 150), ("1:00:00", 3600), ("2-3", 183600), ("1-0:30", 88200),
+     ("1-00:00:05", 86405)],
+)  # fmt: skip
+def test_time_limits_are_read_as_sbatch_reads_them(text, seconds):
+    assert seconds_of(text) == seconds
