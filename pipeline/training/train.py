@@ -19,7 +19,7 @@ from mmengine.registry import FUNCTIONS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
-from pipeline.compute.signals import asked_to_stop, survive_signals, workers_end
+from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, workers_end
 from pipeline.detection.hooks import freeze_representation
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
@@ -45,7 +45,8 @@ RUNNER_KEYS = (
 def train(task: Training) -> None:
     """Train on this rank, going on from the last checkpoint; the first one publishes.
 
-    Returns without a model where a signal asked to stop: then there is a checkpoint.
+    Returns without a model where a signal asked to stop: then there is a checkpoint. Raises
+    ``Preempted`` where that came too late to stop anything.
     """
     params, name = task.settings, task.name
     check_unchanged(task)
@@ -57,11 +58,14 @@ def train(task: Training) -> None:
         check_start(params, Path("models", block.start_from))
         weights = Path("models", block.start_from, "weights.pth")
     try:
-        with asked_to_stop(), workers_end():
+        with asked_to_stop() as signals, workers_end():
             run(task, weights)
     except Stopped:
         barrier()
         print(f"{name} was asked to stop, and has saved", flush=True)
+        return
+    if signals.asked:  # in the last steps: the model is there, but the next stage shall not start
+        raise Preempted
 
 
 def run(task, weights):
