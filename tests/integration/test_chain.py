@@ -20,6 +20,7 @@ import torch
 
 from pipeline import presets
 from pipeline.files import file_digest
+from pipeline.training.checkpoints import checkpoint_files
 
 METHODS = ("softmax", "bce", "bacl")
 
@@ -162,17 +163,17 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(project, shell
         ["dvc", *forced], cwd=project, env={**environment(), "SHELL": shell},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while not (folder / "epoch_1.pth").is_file():
+    while not list(folder.glob("step_*.pth")):
         assert running.poll() is None
         time.sleep(0.05)
     running.send_signal(signal.SIGKILL)
     running.wait()
     wait_until_free(folder / "lock")
-    assert not (folder / "epoch_2.pth").is_file()
     # as after a power loss: the newest checkpoint is there, but not whole
-    (folder / "epoch_2.pth").write_bytes((folder / "epoch_1.pth").read_bytes()[:20_000])
+    saved = checkpoint_files(folder)[0].read_bytes()
+    (folder / "step_999.pth").write_bytes(saved[:20_000])
     output = dvc(project, *forced)
-    assert "epoch_2.pth is damaged" in output
+    assert "step_999.pth is damaged" in output
     assert "resuming bce from" in output
     assert file_digest(project / "models/bce/weights.pth") == reference
 
