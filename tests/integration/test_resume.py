@@ -212,7 +212,8 @@ def run(*arguments, processes=1, code=0):
 
 def wait_for(running, found, seconds=120):
     for _ in range(seconds * 20):
-        assert running.poll() is None, running.communicate()[0]
+        there = [str(path) for path in Path(".checkpoints").glob("*/*")]
+        assert running.poll() is None, (running.communicate()[0], there)
         if found():
             return
         time.sleep(0.05)

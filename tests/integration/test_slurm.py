@@ -16,7 +16,7 @@ import pytest
 import slurm_cluster
 
 from pipeline import presets
-from pipeline.compute.signals import PREEMPTED, QUIET_SECONDS
+from pipeline.compute.signals import PREEMPTED
 from pipeline.files import file_digest
 
 TOY = Path(slurm_cluster.__file__).with_name("slurm_toy.py")
@@ -219,13 +219,14 @@ def test_a_stopped_launcher_lets_its_job_save(start, tmp_path):
     assert f"starting at {count}" in output(tmp_path)
 
 
-def test_a_second_signal_cancels_and_the_next_run_waits_for_the_end(start, tmp_path):
+def test_ctrl_c_after_a_signal_cancels_and_the_next_run_waits_for_the_end(start, tmp_path):
     launcher = start("--seconds", 1000)
     wait_for(lambda: "starting at 0" in output(tmp_path), "a work that takes long to save")
     launcher.send_signal(signal.SIGTERM)
-    time.sleep(QUIET_SECONDS + 1)
+    wait_for(lambda: "stopping job" in output(tmp_path), "the launcher to stop the job")
+    time.sleep(1)
     assert launcher.poll() is None
-    launcher.send_signal(signal.SIGTERM)
+    launcher.send_signal(signal.SIGINT)
     end(tmp_path, launcher, PREEMPTED)
     end(tmp_path, start("--steps", 3))
     assert len(steps(tmp_path)) == 3
