@@ -1,6 +1,7 @@
 """A training that was stopped anywhere ends with the weights of one that was not, bit for bit."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,13 +75,10 @@ def weights(name):
 
 
 def start_over(settings, name):
-    """Forget what was trained; returns the task."""
-    task = training(settings, name)
-    for path in [*task.folder.glob("step_*.pth"), *task.folder.glob("model/*")]:
-        path.unlink()
-    if (task.folder / "model").is_dir():
-        (task.folder / "model").rmdir()
-    return task
+    """Forget what was trained, by this process or by others; returns the task."""
+    for folder in Path(".checkpoints").glob(f"{name}-*"):
+        shutil.rmtree(folder)
+    return training(settings, name)
 
 
 class SignalAt(Hook):
@@ -234,12 +232,12 @@ def no_process_of(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_two_ranks_stop_and_go_on_together(project, root, number):
-    task = start_over(tiny(root), "bce")
+    start_over(tiny(root), "bce")
     run("stages.train_representation", "bce", processes=2)
     reference = weights("bce")
     start_over(tiny(root), "bce")
     running = stage("stages.train_representation", "bce", processes=2)
-    wait_for(running, lambda: list(task.folder.glob("step_[2-9].pth")))
+    wait_for(running, lambda: list(Path(".checkpoints").glob("bce-*/step_[2-9].pth")))
     running.send_signal(number)
     output = running.communicate(timeout=120)[0]
     assert running.returncode == (PREEMPTED if number == signal.SIGTERM else -number), output
