@@ -2,7 +2,8 @@
 
 reads   params.yaml (seed, detector, train, classifier.<name>), data/<dataset>/,
         models/<the representation named by `from`>/
-writes  models/<name>/: weights.pth, config.py, scalars.jsonl, environment.json
+writes  models/<name>/: weights.pth, config.py, scalars.jsonl, environment.json and, of a loss that
+        keeps a confusion matrix, class_history.npz
 resumes from .checkpoints/ after a kill
 """
 

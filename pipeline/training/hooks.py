@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 
 from pipeline.files import atomic_path
 from pipeline.tracking.background import mirror_in_background
+from pipeline.training.usage import system_usage
 
 
 @HOOKS.register_module()
@@ -37,6 +38,7 @@ class ScalarsHook(Hook):
         # a step that fp16 skips has an infinite gradient norm, which JSON cannot hold
         line |= {k: float(v) for k, v in tags.items() if math.isfinite(v)}
         line["images_per_second"] = runner.train_dataloader.batch_sampler.batch_size / tags["time"]
+        line |= system_usage()
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 

@@ -23,6 +23,7 @@ from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, 
 from pipeline.detection.hooks import freeze_representation
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
+from pipeline.training import class_history
 from pipeline.training.backbone import start_from_weights
 from pipeline.training.checkpoints import Stopped, checkpoint_files, newest_checkpoint
 from pipeline.training.checks import check_start
@@ -71,6 +72,7 @@ def train(task: Training) -> None:
 def run(task, weights):
     params, name, folder = task.settings, task.name, task.folder
     runner = build_runner(params, name, folder, weights)
+    runner.register_hook(class_history.ClassHistoryHook())
     if params.tracking.enabled:
         runner.register_hook(MirrorHook(name), "VERY_LOW")
     runner.train()
@@ -196,6 +198,7 @@ def publish(runner, params, name, folder):
         torch.save(state, out / "weights.pth")
         complete_config(params, name, "").dump(out / "config.py")
         shutil.copy(folder / "scalars.jsonl", out)
+        class_history.collect(folder, out)
         scalars = [json.loads(line) for line in lines]
         write_json(out / "environment.json", environment(params, name, scalars))
     for checkpoint in checkpoint_files(folder):
