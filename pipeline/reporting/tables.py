@@ -1,6 +1,7 @@
 """The AP-by-frequency tables as csv (fractions), Markdown, LaTeX and cells for the HTML page.
 
-One of the boxes, and one of the masks where a method has any.
+Of the boxes, and of the masks where a method has any; each is two tables, of AP by frequency and of
+AP by IoU and size, so that both fit a page.
 """
 
 import csv
@@ -8,8 +9,10 @@ import io
 from dataclasses import dataclass
 
 from pipeline.evaluation.groupings import Grouping
+from pipeline.reporting.published import Published
 
 MASKS = "segm/"
+DELTA = "delta_"
 NONE = "none"
 WHY_NONE = f'"{NONE}": no such category has an object in the val images, so there is no AP.'
 TEX_ESCAPES = str.maketrans(
@@ -32,10 +35,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """``rows``: per method the value of each column; a fraction, or None where undefined."""
+    """``rows``: per method the value of each column; a fraction, or None where undefined.
+
+    ``published`` rows stand below, marked; they are never bold.
+    """
 
     columns: tuple[Column, ...]
     rows: dict[str, dict[str, float | None]]
+    published: tuple[Published, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,35 +67,50 @@ def difference(value, reference):
     return None if value is None or reference is None else value - reference
 
 
-def box_table(metrics: dict[str, dict], baseline: str, grouping: Grouping) -> Table:
-    """AP of the boxes: as it is, by group, against the baseline, and AP-fixed."""
+def box_tables(metrics, baseline: str, grouping: Grouping, published=()) -> list[Table]:
+    """AP of the boxes; ``metrics``: method -> what `evaluate` wrote."""
     rarest = grouping.groups[0]
-    columns = (
-        *ap_columns(grouping),
+    fixed = (
         Column("fixed/AP", "AP-fixed", r"AP$^{\mathrm{fixed}}$"),
         Column(f"fixed/{rarest.key}", fixed_title(rarest.title), fixed_tex(rarest.tex)),
     )
-    return make_table(columns, metrics, baseline)
+    frequency = make_table((*with_deltas(grouping), *fixed), metrics, baseline, published)
+    return [frequency, make_table(DETAILS, metrics, baseline)]
 
 
-def mask_table(metrics: dict[str, dict], baseline: str, grouping: Grouping) -> Table | None:
-    """AP of the masks, of the methods that have masks; None where none has."""
+def mask_tables(metrics, baseline: str, grouping: Grouping, published=()) -> list[Table]:
+    """AP of the masks, of the methods that have masks; no table where none has."""
     masks = {
         method: {k.removeprefix(MASKS): v for k, v in values.items() if k.startswith(MASKS)}
         for method, values in metrics.items()
     }
     masks = {method: values for method, values in masks.items() if values}
-    return make_table(ap_columns(grouping), masks, baseline) if masks else None
+    if not masks:
+        return []
+    frequency = make_table(with_deltas(grouping), masks, baseline, published)
+    return [frequency, make_table(DETAILS, masks, baseline)]
 
 
-def ap_columns(grouping) -> tuple[Column, ...]:
-    return (
-        Column("AP", "AP", "AP"),
-        Column("AP50", "AP50", "AP$_{50}$"),
-        Column("AP75", "AP75", "AP$_{75}$"),
-        *(Column(g.key, g.title, g.tex) for g in grouping.groups),
-        Column("delta_AP", "ΔAP", r"$\Delta$AP", signed=True),
+def with_deltas(grouping) -> tuple[Column, ...]:
+    """AP and the groups' APs, each followed by its change against the baseline."""
+    return tuple(
+        column
+        for g in (Column("AP", "AP", "AP"), *grouping.groups)
+        for column in (
+            Column(g.key, g.title, g.tex),
+            Column(f"{DELTA}{g.key}", f"Δ{g.title}", rf"$\Delta${g.tex}", signed=True),
+        )
     )
+
+
+DETAILS = (
+    Column("AP50", "AP50", "AP$_{50}$"),
+    Column("AP75", "AP75", "AP$_{75}$"),
+    Column("APs", "APs", "AP$_s$"),
+    Column("APm", "APm", "AP$_m$"),
+    Column("APl", "APl", "AP$_l$"),
+    Column("AR@300", "AR", "AR"),
+)
 
 
 def fixed_title(title) -> str:
@@ -102,16 +124,20 @@ def fixed_tex(tex) -> str:
     return tex.removesuffix("$") + r"^{\mathrm{fixed}}$"
 
 
-def make_table(columns, metrics, baseline) -> Table:
-    reference = metrics.get(baseline, {}).get("AP")
+def make_table(columns, metrics, baseline, published=()) -> Table:
+    reference = metrics.get(baseline, {})
     rows = {
-        method: {
-            c.key: difference(values["AP"], reference) if c.signed else values[c.key]
-            for c in columns
-        }
+        method: {c.key: column_value(c, values, reference) for c in columns}
         for method, values in metrics.items()
     }
-    return Table(columns, rows)
+    return Table(columns, rows, tuple(published))
+
+
+def column_value(column, values, reference):
+    if not column.signed:
+        return values[column.key]
+    key = column.key.removeprefix(DELTA)
+    return difference(values[key], reference.get(key))
 
 
 def cells(table: Table) -> dict[str, list[Cell]]:
@@ -139,36 +165,72 @@ def has_gaps(table: Table) -> bool:
     return any(values[key] is None for values in table.rows.values() for key in keys)
 
 
-def to_csv(table: Table) -> str:
-    """Full-precision fractions; an empty field where undefined."""
+def to_csv(tables: list[Table]) -> str:
+    """All columns of the tables side by side: full-precision fractions, empty where undefined.
+
+    Published rows are left out: they have other columns, and are nothing that was measured.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["method", *(c.key.replace("/", "_") for c in table.columns)])
-    for method, values in table.rows.items():
-        numbers = (values[c.key] for c in table.columns)
+    keys = [(table, c.key) for table in tables for c in table.columns]
+    writer.writerow(["method", *(key.replace("/", "_").replace("@", "") for _, key in keys)])
+    for method in tables[0].rows:
+        numbers = (table.rows[method][key] for table, key in keys)
         writer.writerow([method, *("" if v is None else repr(float(v)) for v in numbers)])
     return out.getvalue()
 
 
-def to_markdown(table: Table) -> str:
+def to_markdown(tables: list[Table]) -> str:
+    return "\n".join(map(markdown_table, tables))
+
+
+def markdown_table(table: Table) -> str:
     lines = [
         ["method", *(c.title for c in table.columns)],
         [":---", *("---:" for _ in table.columns)],
         *(
-            [method.replace("|", r"\|"), *(f"**{c.text}**" if c.best else c.text for c in row)]
+            [escaped(method), *(f"**{c.text}**" if c.best else c.text for c in row)]
             for method, row in cells(table).items()
+        ),
+        *(
+            [f"*published: {escaped(row.method)}* [{number}]", *published_texts(table, row)]
+            for number, row in enumerate(table.published, 1)
         ),
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{text}\n{WHY_NONE}\n" if has_gaps(table) else text
+    notes = [f"[{n}] {row.footnote}  " for n, row in enumerate(table.published, 1)]
+    notes = [WHY_NONE, *notes] if has_gaps(table) else notes
+    return f"{text}\n" + "\n".join(notes) + "\n" if notes else text
 
 
-def to_tex(table: Table) -> str:
+def escaped(name) -> str:
+    return name.replace("|", r"\|")
+
+
+def published_texts(table, row: Published) -> list[str]:
+    """What the source states; a dash elsewhere, also for deltas: the settings differ."""
+    return [percent(row.values[c.key]) if c.key in row.values else "–" for c in table.columns]
+
+
+def to_tex(tables: list[Table]) -> str:
+    return "\n".join(map(tex_table, tables))
+
+
+def tex_table(table: Table) -> str:
     """A booktabs tabular; names are escaped."""
     body = "".join(
-        f"{' & '.join([method.translate(TEX_ESCAPES), *map(tex_cell, row, table.columns)])} \\\\\n"
+        f"{' & '.join([tex(method), *map(tex_cell, row, table.columns)])} \\\\\n"
         for method, row in cells(table).items()
     )
+    if table.published:
+        rows = (
+            [f"{tex(row.method)} (published)", *published_texts(table, row)]
+            for row in table.published
+        )
+        sources = "".join(f"% {row.method}: {row.footnote}\n" for row in table.published)
+        body += f"\\midrule\n{sources}" + "".join(
+            f"{' & '.join(row).replace('–', '--')} \\\\\n" for row in rows
+        )
     why = f"% {WHY_NONE}\n" if has_gaps(table) else ""
     return (
         f"% \\usepackage{{booktabs}}; percent, best in bold\n{why}"
@@ -176,6 +238,10 @@ def to_tex(table: Table) -> str:
         f"Method & {' & '.join(c.tex for c in table.columns)} \\\\\n\\midrule\n"
         f"{body}\\bottomrule\n\\end{{tabular}}\n"
     )
+
+
+def tex(name) -> str:
+    return name.translate(TEX_ESCAPES)
 
 
 def tex_cell(cell, column) -> str:
