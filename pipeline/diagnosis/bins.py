@@ -21,8 +21,8 @@ def frequency_bins(categories: list[dict]) -> tuple[list[str], np.ndarray]:
     for letter in "rcf":
         members = np.flatnonzero(letters == letter)
         members = members[np.argsort(counts[members], kind="stable")]
-        for number, part in enumerate(np.array_split(members, min(BINS_A_GROUP, len(members)) or 1)):
-            if len(part):
-                bins[part] = len(labels)
-                labels.append(f"{letter}{number + 1}")
+        count = min(BINS_A_GROUP, len(members))
+        for number, part in enumerate(np.array_split(members, count) if count else ()):
+            bins[part] = len(labels)
+            labels.append(f"{letter}{number + 1}")
     return labels, bins

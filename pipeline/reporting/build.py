@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pipeline.files import atomic_folder, write_text
 from pipeline.params import Params
-from pipeline.reporting import curves, page, plots, tables
+from pipeline.reporting import curves, diagnosis_plots, page, plots, tables
 from pipeline.reporting.inputs import Inputs, load_inputs
+from pipeline.reporting.published import published
 from pipeline.reporting.style import to_svg
 from pipeline.reporting.truth import load_truth
 
@@ -16,26 +17,38 @@ def build(params: Params, root=Path()) -> None:
     Everything is made before anything is written, so an error leaves the last reports as they are.
     """
     inputs = load_inputs(params, root)
-    about = (inputs.metrics, inputs.baseline, inputs.grouping)
-    boxes, masks = tables.box_table(*about), tables.mask_table(*about)
+    kinds = all_tables(inputs)
     data = plot_data(inputs)
     figures = draw(inputs, data)
     truth = load_truth(inputs.val_annotations, inputs.grouping)
-    html = page.render(inputs, boxes, masks, figures, truth)
+    html = page.render(inputs, [kind for kind in kinds if kind.tables], figures, truth)
     reports = root / "reports"
     write_plots(reports / "plots", data, figures)
-    write_table(reports / "ap_by_frequency", boxes)
-    write_table(reports / "ap_by_frequency_segm", masks)
+    for kind, name in zip(kinds, ("ap_by_frequency", "ap_by_frequency_segm"), strict=True):
+        write_tables(reports / name, kind.tables)
     write_text(reports / "index.html", html)
 
 
-def write_table(path, table):
+def all_tables(inputs: Inputs) -> list[page.Kind]:
+    """Of the boxes, and of the masks: without a table where no method has any."""
+    about = (inputs.metrics, inputs.baseline, inputs.grouping)
+    kinds = []
+    for of, make, iou_type in (
+        ("Box", tables.box_tables, "bbox"),
+        ("Mask", tables.mask_tables, "segm"),
+    ):
+        rows = published(inputs.params, iou_type)
+        kinds.append(page.Kind(of, make(*about, rows[True]), rows[False]))
+    return kinds
+
+
+def write_tables(path, found):
     """Write ``path``.{csv,md,tex}; without a table remove those of an earlier report."""
     kinds = {"csv": tables.to_csv, "md": tables.to_markdown, "tex": tables.to_tex}
     for kind, text_of in kinds.items():
         file = path.with_name(f"{path.name}.{kind}")
-        if table:
-            write_text(file, text_of(table))
+        if found:
+            write_text(file, text_of(found))
         else:
             file.unlink(missing_ok=True)
 
@@ -50,12 +63,17 @@ def plot_data(inputs: Inputs):
 
 def draw(inputs: Inputs, data) -> dict[str, str]:
     """name -> svg; without the plots that have nothing to show."""
-    who, grouping = (inputs.methods, inputs.baseline), inputs.grouping
+    who, grouping, found = (inputs.methods, inputs.baseline), inputs.grouping, inputs.diagnosis
     figures = {
         "ap_vs_frequency": plots.draw_ap_vs_frequency(inputs.per_category, *who, grouping),
         "ap_by_frequency": plots.draw_ap_by_frequency(data["ap_by_frequency"], *who),
         "delta_per_category": plots.draw_deltas(inputs.per_category, *who, grouping),
         "training_curves": curves.draw_curves(data["training_curves"], *who),
+        "errors": diagnosis_plots.draw_errors(found, *who),
+        "calibration": diagnosis_plots.draw_calibration(found, *who),
+        "classifier": diagnosis_plots.draw_classifier(found, inputs.categories, *who, grouping),
+        "confusion": diagnosis_plots.draw_confusion(found.confusion),
+        "sampling": diagnosis_plots.draw_sampling(found.sampling),
     }
     return {name: to_svg(f, name) for name, f in figures.items() if f is not None}
 

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
 from pipeline.params import Params
+from pipeline.reporting.diagnosis import Diagnosis, load_diagnosis
 
 PER_CATEGORY_NUMBERS = ("AP", "AP50", "fixed_AP")
 CURVES = ("loss", "lr", "images_per_second")
@@ -31,6 +32,7 @@ class Inputs:
     categories: pd.DataFrame
     scalars: pd.DataFrame
     environments: dict[str, dict]
+    diagnosis: Diagnosis
 
     @property
     def grouping(self) -> Grouping:
@@ -75,6 +77,7 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
         categories=with_group(categories, grouping),
         scalars=pd.concat([read_scalars(root, m) for m in models], ignore_index=True),
         environments={m: env for m in models if (env := read_environment(root, m))},
+        diagnosis=load_diagnosis(root, methods),
     )
 
 

@@ -1,26 +1,50 @@
 """reports/index.html: one self-contained file, from the numbers and plots."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
-from pipeline.reporting import provenance
+from pipeline.reporting import findings, provenance
 from pipeline.reporting.gallery import EXTRA, MOST, RULE
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
-from pipeline.reporting.plots import deltas
+from pipeline.reporting.published import Published
 from pipeline.reporting.style import for_page, method_colours
-from pipeline.reporting.tables import WHY_NONE, cells, difference, has_gaps, percent
+from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
-EXTREMES = 5
 MINUS = "\N{MINUS SIGN}"
 
 
-def render(inputs: Inputs, boxes, masks, plots: dict[str, str], truth) -> str:
-    """``boxes``, ``masks``: tables.Table (or None); ``plots``: name -> svg; ``truth``: Truth."""
+@dataclass(frozen=True)
+class Kind:
+    """The tables of the boxes' AP or of the masks'; ``elsewhere``: published of other detectors."""
+
+    of: str
+    tables: list[Table]
+    elsewhere: tuple[Published, ...]
+
+
+def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> str:
+    """``plots``: name -> svg; ``truth``: Truth."""
+    values = dict(
+        kinds=[
+            {
+                "of": kind.of,
+                "tables": [shown_table(table) for table in kind.tables],
+                "elsewhere": kind.elsewhere,
+                "gaps": any(map(has_gaps, kind.tables)),
+            }
+            for kind in kinds
+        ],
+        plots={name: for_page(svg, name, alt_text(name, inputs)) for name, svg in plots.items()},
+        pairs=findings.confused_pairs(inputs.diagnosis),
+        pictures=pictures(inputs, truth),
+    )
     return render_template(
         "index.html.j2",
+        sections=sections(values),
         data=inputs.params.data,
         methods=inputs.methods,
         baseline=inputs.baseline,
@@ -30,25 +54,41 @@ def render(inputs: Inputs, boxes, masks, plots: dict[str, str], truth) -> str:
         group_order=list(inputs.grouping.names),
         sizes=inputs.categories.group.value_counts().to_dict(),
         val_images=len(truth.images),
-        sentence=minus(summary(inputs)),
-        tiles=tiles(inputs),
-        tables=[
-            {"columns": t.columns, "cells": cells(t), "gaps": has_gaps(t), "of": kind}
-            for kind, t in (("Box", boxes), ("Mask", masks))
-            if t
-        ],
+        sentence=minus(findings.summary(inputs)),
+        tiles=findings.tiles(inputs),
         why_none=WHY_NONE,
-        plots={name: for_page(svg, name, alt_text(name, inputs)) for name, svg in plots.items()},
-        categories=category_rows(inputs),
-        extremes=extremes(inputs),
-        pictures=pictures(inputs, truth),
+        categories=findings.category_rows(inputs),
+        extremes=findings.extremes(inputs),
+        diagnosis=inputs.diagnosis,
         rule=gallery_rule(inputs),
         panel={"width": WIDTH, "font": FONT_SIZE},
         costs=provenance.cost_rows(inputs),
         environments=inputs.environments,
         versions=provenance.versions(),
         params_yaml=provenance.resolved_yaml(inputs.params, inputs.methods),
+        **values,
     )
+
+
+def shown_table(table: Table) -> dict:
+    return {"columns": table.columns, "cells": cells(table), "published": table.published}
+
+
+def sections(values) -> list[dict]:
+    """Id, which is the file's name too, and title of the parts that have something to show."""
+    plots = values["plots"]
+    shown = {
+        "results": ("Results", True),
+        "frequency": ("By frequency", True),
+        "categories": ("By category", True),
+        "errors": ("Errors", "errors" in plots or "calibration" in plots),
+        "classifier": ("Classifier", "classifier" in plots),
+        "gallery": ("Gallery", bool(values["pictures"])),
+        "training": ("Training", "training_curves" in plots),
+        "cost": ("Cost", True),
+        "provenance": ("Provenance", True),
+    }
+    return [{"id": key, "title": title} for key, (title, there) in shown.items() if there]
 
 
 def render_template(template: str, /, **values) -> str:
@@ -78,44 +118,6 @@ def minus(text) -> str:
     )
 
 
-def headline(inputs) -> dict[str, str]:
-    """key -> title of AP and of the groups' APs."""
-    return {"AP": "AP", **{group.key: group.title for group in inputs.grouping.groups}}
-
-
-def summary(inputs) -> str:
-    """What the numbers say, whatever they say, in one or two sentences."""
-    titles = headline(inputs)
-    base, own = inputs.metrics[inputs.baseline], inputs.metrics.get(inputs.challenger)
-    if own is None:
-        parts = ", ".join(f"{title} {percent(base[key])}" for key, title in titles.items())
-        return f"{inputs.baseline} reaches {parts}."
-    known = [key for key in titles if difference(own[key], base[key]) is not None]
-    if not known:
-        return f"{inputs.challenger} and {inputs.baseline} have no AP to compare."
-    changes = [
-        f"{titles[k]} by {percent(difference(own[k], base[k]), signed=True)}" for k in known
-    ]
-    listed = " and ".join([", ".join(changes[:-1]), changes[-1]]) if changes[1:] else changes[0]
-    overall = f" (AP {percent(base['AP'])} to {percent(own['AP'])})" if "AP" in known else ""
-    return f"{inputs.challenger} changes {listed} points over {inputs.baseline}{overall}."
-
-
-def tiles(inputs) -> list[dict]:
-    """The headline numbers of the challenger (of the baseline, where it is alone)."""
-    base = inputs.metrics[inputs.baseline]
-    own = inputs.metrics.get(inputs.challenger, base)
-    return [
-        {
-            "title": title,
-            "value": percent(own[key]),
-            "base": percent(base[key]),
-            "delta": difference(own[key], base[key]) if inputs.challenger else None,
-        }
-        for key, title in headline(inputs).items()
-    ]
-
-
 def alt_text(name, inputs) -> str:
     """What a plot shows, in words; the numbers are in the page's tables."""
     unit, names = inputs.grouping.unit, ", ".join(inputs.grouping.names.values())
@@ -124,46 +126,13 @@ def alt_text(name, inputs) -> str:
         "ap_by_frequency": f"AP over all categories and by group: {names}",
         "delta_per_category": f"AP of every category minus that of {inputs.baseline}",
         "training_curves": "Training loss and learning rate by iteration",
+        "errors": "Points of AP50 that each kind of error costs, over all categories and by group",
+        "calibration": "Share of correct detections against their score",
+        "classifier": f"Classifier weight norm and mean score against training {unit}",
+        "confusion": "Maps of what each bin of categories is taken for, first and last epoch",
+        "sampling": "Chance of each group of categories to be hallucinated, by epoch",
     }
     return str(jinja2.filters.escape(f"{titles[name]}, for {', '.join(inputs.methods)}"))
-
-
-def category_rows(inputs) -> list[dict]:
-    """One row a category of the evaluation, the fewest training images (or objects) first."""
-    table = inputs.per_category
-    wide = table.pivot(index="category_id", columns="method", values="AP")
-    about = table.drop_duplicates("category_id").sort_values(inputs.grouping.count, kind="stable")
-    return [
-        {
-            "name": row.name,
-            "group": row.group,
-            "image_count": row.image_count,
-            "instance_count": row.instance_count,
-            "ap": (ap := [number(wide.at[row.category_id, m]) for m in inputs.methods]),
-            "delta": difference(
-                ap[inputs.methods.index(inputs.challenger or inputs.baseline)],
-                ap[inputs.methods.index(inputs.baseline)],
-            ),
-        }
-        for row in about.itertuples(index=False)
-    ]
-
-
-def number(value) -> float | None:
-    """NaN, pandas' mark of an undefined AP, becomes None."""
-    return None if value != value else float(value)
-
-
-def extremes(inputs) -> dict[str, list[dict]]:
-    """The challenger's largest gains and losses by category; {} where there is no challenger."""
-    if not inputs.challenger:
-        return {}
-    table = deltas(inputs.per_category, inputs.baseline, inputs.grouping)
-    table = table.rename(columns={inputs.challenger: "delta"})
-    table = table.dropna(subset="delta").sort_values("delta", ascending=False, kind="stable")
-    gains = table[table.delta > 0].head(EXTREMES)
-    losses = table[table.delta < 0].tail(EXTREMES)[::-1]
-    return {"gains": gains.to_dict("records"), "losses": losses.to_dict("records")}
 
 
 def gallery_rule(inputs) -> str:

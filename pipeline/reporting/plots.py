@@ -93,15 +93,20 @@ def draw_ap_vs_frequency(per_category, methods, baseline, grouping) -> Figure:
         )
         means = binned_means(counts, ap)
         axes.plot(*means, c=colour, lw=2.2, marker="o", ms=4, label=literal(method))
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    log_counts(axes, grouping)
     axes.set_ylim(-3, 112)
     axes.set_yticks(range(0, 101, 20))
-    axes.set_xlabel(f"training {grouping.unit} of the category (log)")
     axes.set_ylabel("AP of the category, %")
     axes.grid(axis="y")
     legend_above(figure, axes)
     return figure
+
+
+def log_counts(axes, grouping):
+    """The x axis of training counts."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+    axes.set_xlabel(f"training {grouping.unit} of the category (log)")
 
 
 def shade_groups(axes, per_category, grouping):

@@ -227,7 +227,7 @@ def tex_table(table: Table) -> str:
             [f"{tex(row.method)} (published)", *published_texts(table, row)]
             for row in table.published
         )
-        sources = "".join(f"% {row.method}: {row.footnote}\n" for row in table.published)
+        sources = "".join(f"% {row.footnote}\n" for row in table.published)
         body += f"\\midrule\n{sources}" + "".join(
             f"{' & '.join(row).replace('–', '--')} \\\\\n" for row in rows
         )

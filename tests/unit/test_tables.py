@@ -6,20 +6,22 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.reporting import tables
+from pipeline.reporting.published import Published
 
 KEYS = ("AP", "AP50", "AP75", "APr", "APc", "APf", "fixed/AP", "fixed/APr")
+SIZES = {"APs": 0.1, "APm": 0.2, "APl": None, "AR@300": 0.5}
 
 
 def metrics(*values):
-    return dict(zip(KEYS, values, strict=True))
+    return dict(zip(KEYS, values, strict=True)) | SIZES
 
 
 def make(metrics, baseline):
-    return tables.box_table(metrics, baseline, LVIS)
+    return tables.box_tables(metrics, baseline, LVIS)
 
 
 @pytest.fixture
-def table():
+def both():
     return make(
         {
             "soft_max": metrics(0.25, 0.4, 0.2, 0.1, 0.25, 0.5, 0.3, 0.125),
@@ -29,37 +31,40 @@ def table():
     )
 
 
-def test_csv_keeps_full_precision(table):
-    assert tables.to_csv(table) == (
-        "method,AP,AP50,AP75,APr,APc,APf,delta_AP,fixed_AP,fixed_APr\n"
-        "soft_max,0.25,0.4,0.2,0.1,0.25,0.5,0.0,0.3,0.125\n"
-        "a&b 50%,0.3125,0.5,0.2,0.15,0.2,0.5,0.0625,0.3,0.25\n"
+def test_csv_has_both_tables_side_by_side_in_full_precision(both):
+    assert tables.to_csv(both) == (
+        "method,AP,delta_AP,APr,delta_APr,APc,delta_APc,APf,delta_APf,fixed_AP,fixed_APr,"
+        "AP50,AP75,APs,APm,APl,AR300\n"
+        "soft_max,0.25,0.0,0.1,0.0,0.25,0.0,0.5,0.0,0.3,0.125,0.4,0.2,0.1,0.2,,0.5\n"
+        "a&b 50%,0.3125,0.0625,0.15,0.04999999999999999,0.2,-0.04999999999999999,0.5,0.0,0.3,0.25,"
+        "0.5,0.2,0.1,0.2,,0.5\n"
     )
 
 
-def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(table):
-    assert tables.to_markdown(table) == (
-        "| method | AP | AP50 | AP75 | APr | APc | APf | ΔAP | AP-fixed | APr-fixed |\n"
-        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        "| soft_max | 25.0 | 40.0 | **20.0** | 10.0 | **25.0** | **50.0** | 0.0 | **30.0** "
+def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(both):
+    assert tables.to_markdown(both[:1]) == (
+        "| method | AP | ΔAP | APr | ΔAPr | APc | ΔAPc | APf | ΔAPf | AP-fixed | APr-fixed |\n"
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "| soft_max | 25.0 | 0.0 | 10.0 | 0.0 | **25.0** | 0.0 | **50.0** | 0.0 | **30.0** "
         "| 12.5 |\n"
-        "| a&b 50% | **31.2** | **50.0** | **20.0** | **15.0** | 20.0 | **50.0** | +6.2 | **30.0** "
+        "| a&b 50% | **31.2** | +6.2 | **15.0** | +5.0 | 20.0 | -5.0 | **50.0** | 0.0 | **30.0** "
         "| **25.0** |\n"
     )
+    assert tables.to_markdown(both).count("| method |") == 2
 
 
-def test_tex_is_booktabs_with_escaped_names(table):
-    assert tables.to_tex(table) == (
+def test_tex_is_booktabs_with_escaped_names(both):
+    assert tables.to_tex(both[:1]) == (
         "% \\usepackage{booktabs}; percent, best in bold\n"
-        "\\begin{tabular}{lrrrrrrrrr}\n"
+        "\\begin{tabular}{lrrrrrrrrrr}\n"
         "\\toprule\n"
-        "Method & AP & AP$_{50}$ & AP$_{75}$ & AP$_r$ & AP$_c$ & AP$_f$ & $\\Delta$AP"
-        " & AP$^{\\mathrm{fixed}}$ & AP$_r^{\\mathrm{fixed}}$ \\\\\n"
+        "Method & AP & $\\Delta$AP & AP$_r$ & $\\Delta$AP$_r$ & AP$_c$ & $\\Delta$AP$_c$ & AP$_f$"
+        " & $\\Delta$AP$_f$ & AP$^{\\mathrm{fixed}}$ & AP$_r^{\\mathrm{fixed}}$ \\\\\n"
         "\\midrule\n"
-        "soft\\_max & 25.0 & 40.0 & \\textbf{20.0} & 10.0 & \\textbf{25.0} & \\textbf{50.0} & $0.0$"
+        "soft\\_max & 25.0 & $0.0$ & 10.0 & $0.0$ & \\textbf{25.0} & $0.0$ & \\textbf{50.0} & $0.0$"
         " & \\textbf{30.0} & 12.5 \\\\\n"
-        "a\\&b 50\\% & \\textbf{31.2} & \\textbf{50.0} & \\textbf{20.0} & \\textbf{15.0} & 20.0"
-        " & \\textbf{50.0} & $+6.2$ & \\textbf{30.0} & \\textbf{25.0} \\\\\n"
+        "a\\&b 50\\% & \\textbf{31.2} & $+6.2$ & \\textbf{15.0} & $+5.0$ & 20.0 & $-5.0$"
+        " & \\textbf{50.0} & $0.0$ & \\textbf{30.0} & \\textbf{25.0} \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
     )
@@ -67,18 +72,34 @@ def test_tex_is_booktabs_with_escaped_names(table):
 
 def test_a_group_without_categories_is_none_in_texts_and_empty_in_csv():
     table = make({"m": metrics(0.2, 0.3, 0.1, None, 0.2, 0.2, 0.2, None)}, "m")
-    assert tables.to_csv(table).splitlines()[1] == "m,0.2,0.3,0.1,,0.2,0.2,0.0,0.2,"
+    assert tables.to_csv(table).splitlines()[1].startswith("m,0.2,0.0,,,0.2,0.0,0.2,0.0,0.2,,0.3")
     assert tables.WHY_NONE in tables.to_markdown(table)
     assert f"% {tables.WHY_NONE}" in tables.to_tex(table)
-    assert "| 10.0 | none | 20.0 |" in tables.to_markdown(table)
+    assert "| none | none | 20.0 |" in tables.to_markdown(table)
     assert " & none \\\\" in tables.to_tex(table)
+
+
+ROW = Published("BACL_x", "Faster R-CNN, 12 + 12 epochs", "its README", {"AP": 0.278, "APr": 0.1})
+
+
+def test_published_rows_are_marked_have_a_source_and_are_never_best():
+    own = {"m": metrics(*[0.2] * len(KEYS)), "n": metrics(*[0.1] * len(KEYS))}
+    found = tables.box_tables(own, "m", LVIS, (ROW,))
+    text = tables.to_markdown(found[:1]).splitlines()
+    assert text[4].startswith("| *published: BACL_x* [1] | 27.8 | – | 10.0 | – | – |")
+    assert text[-1] == "[1] BACL_x: Faster R-CNN, 12 + 12 epochs; its README.  "
+    assert "**20.0**" in text[2] and "**" not in text[4]
+    tex = tables.to_tex(found[:1])
+    assert "BACL\\_x (published) & 27.8 & -- & 10.0" in tex
+    assert "% BACL_x: Faster R-CNN, 12 + 12 epochs; its README." in tex
+    assert "BACL" not in tables.to_csv(found)
 
 
 def test_no_ap_at_all_gives_no_delta_and_no_best():
     nothing = metrics(*[None] * len(KEYS))
-    table = make({"a": nothing, "b": nothing}, "a")
-    assert tables.to_markdown(table).count("| none") == 2 * len(table.columns)
-    assert "**" not in tables.to_markdown(table)
+    found = make({"a": nothing, "b": nothing}, "a")[:1]
+    assert tables.to_markdown(found).count("| none") == 2 * len(found[0].columns)
+    assert "**" not in tables.to_markdown(found)
 
 
 def test_a_single_method_has_no_best():
@@ -90,7 +111,7 @@ def test_a_single_method_has_no_best():
 def test_values_that_print_alike_are_all_best():
     base = [0.1] * len(KEYS)
     table = make({"a": metrics(0.30001, *base[1:]), "b": metrics(0.30004, *base[1:])}, "a")
-    assert [tables.cells(table)[m][0].best for m in "ab"] == [True, True]
+    assert [tables.cells(table[0])[m][0].best for m in "ab"] == [True, True]
 
 
 def test_markdown_and_tex_survive_any_name():
@@ -111,37 +132,36 @@ def test_percent_is_the_rounded_number_and_zero_has_no_sign(value):
 def test_simcal_groups_stand_in_the_headers():
     keys = ["AP", "AP50", "AP75", "fixed/AP", "fixed/simcal/AP1"]
     keys += [f"simcal/AP{number}" for number in range(1, 5)]
-    values = dict.fromkeys(keys, 0.25) | {"simcal/AP4": None}
-    table = tables.box_table({"m": values}, "m", SIMCAL)
-    assert tables.to_markdown(table).splitlines()[0] == (
-        "| method | AP | AP50 | AP75 | AP [1,20) | AP [20,400) | AP [400,8000) | AP [8000,∞) "
-        "| ΔAP | AP-fixed | AP-fixed [1,20) |"
+    values = dict.fromkeys(keys, 0.25) | {"simcal/AP4": None} | SIZES
+    found = tables.box_tables({"m": values}, "m", SIMCAL)
+    assert tables.to_markdown(found).splitlines()[0] == (
+        "| method | AP | ΔAP | AP [1,20) | ΔAP [1,20) | AP [20,400) | ΔAP [20,400) "
+        "| AP [400,8000) | ΔAP [400,8000) | AP [8000,∞) | ΔAP [8000,∞) | AP-fixed "
+        "| AP-fixed [1,20) |"
     )
-    assert "AP$_{[8000,\\infty)}$ & " in tables.to_tex(table)
-    assert "AP$_{[1,20)}^{\\mathrm{fixed}}$ \\\\" in tables.to_tex(table)
-    assert tables.to_csv(table) == (
-        "method,AP,AP50,AP75,simcal_AP1,simcal_AP2,simcal_AP3,simcal_AP4,delta_AP,fixed_AP,"
-        "fixed_simcal_AP1\nm,0.25,0.25,0.25,0.25,0.25,0.25,,0.0,0.25,0.25\n"
+    assert "AP$_{[8000,\\infty)}$ & " in tables.to_tex(found)
+    assert "AP$_{[1,20)}^{\\mathrm{fixed}}$ \\\\" in tables.to_tex(found)
+    assert tables.to_csv(found).startswith(
+        "method,AP,delta_AP,simcal_AP1,delta_simcal/AP1,".replace("/", "_")
     )
 
 
 def with_masks(values):
-    return values | {f"segm/{key}": value / 2 for key, value in values.items()}
+    masks = {f"segm/{k}": None if v is None else v / 2 for k, v in values.items()}
+    return values | masks
 
 
 def test_masks_have_a_table_of_their_own():
     found = {m: with_masks(metrics(*[ap] * len(KEYS))) for m, ap in (("a", 0.4), ("b", 0.5))}
-    assert tables.to_csv(tables.mask_table(found, "a", LVIS)) == (
-        "method,AP,AP50,AP75,APr,APc,APf,delta_AP\n"
-        "a,0.2,0.2,0.2,0.2,0.2,0.2,0.0\n"
-        "b,0.25,0.25,0.25,0.25,0.25,0.25,0.04999999999999999\n"
-    )
-    assert "segm" not in tables.to_csv(tables.box_table(found, "a", LVIS))
+    text = tables.to_csv(tables.mask_tables(found, "a", LVIS)).splitlines()
+    assert text[1] == "a,0.2,0.0,0.2,0.0,0.2,0.0,0.2,0.0,0.2,0.2,0.05,0.1,,0.25"
+    assert text[2].startswith("b,0.25,0.04999999999999999,0.25,")
+    assert "segm" not in tables.to_csv(tables.box_tables(found, "a", LVIS))
 
 
 def test_a_method_without_masks_is_not_in_their_table():
     found = {"boxes": metrics(*[0.4] * len(KEYS)), "masks": with_masks(metrics(*[0.4] * len(KEYS)))}
-    table = tables.mask_table(found, "boxes", LVIS)
+    table = tables.mask_tables(found, "boxes", LVIS)[0]
     assert list(table.rows) == ["masks"]
     assert table.rows["masks"]["delta_AP"] is None
-    assert tables.mask_table({"boxes": found["boxes"]}, "boxes", LVIS) is None
+    assert tables.mask_tables({"boxes": found["boxes"]}, "boxes", LVIS) == []

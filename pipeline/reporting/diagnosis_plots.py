@@ -1,0 +1,189 @@
+"""The plots of `diagnose`: classifier, calibration, errors, confusion and hallucination."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from pipeline.evaluation.groupings import LVIS
+from pipeline.reporting.plots import axis_counts, binned_means, legend_above, log_counts
+from pipeline.reporting.style import (
+    COLOURS,
+    FULL_WIDTH,
+    RASTER_POINTS,
+    SHADE,
+    literal,
+    method_colours,
+    styled,
+)
+
+ERRORS = {
+    "Cls": "wrong class", "Loc": "badly placed", "Both": "both", "Dupe": "duplicate",
+    "Bkg": "background", "Miss": "missed",
+}  # fmt: skip
+GROUPS = {"all": "all categories", **LVIS.names}
+GROUP_COLOURS = {"r": COLOURS[3], "c": COLOURS[5], "f": COLOURS[2]}
+FEW = 20  # detections in a bin: fewer draw no point
+# from nothing to ink, so that the page's light and dark papers both serve as zero
+HEAT = LinearSegmentedColormap.from_list("heat", [(0.18, 0.5, 0.97, 0.0), (0.18, 0.5, 0.97, 1.0)])
+
+
+@styled
+def draw_classifier(diagnosis, categories, methods, baseline, grouping) -> Figure | None:
+    """Weight norm and mean score of correct detections of every category, against its counts."""
+    values = {
+        "weight_norm": ("classifier's weight norm", diagnosis.classifier),
+        "correct_score": ("mean score where correct", diagnosis.classes),
+    }
+    if any(table.empty for _, table in values.values()):
+        return None
+    about = categories.rename(columns={"id": "category_id"})
+    figure = Figure(figsize=(FULL_WIDTH, 3.4), layout="constrained")
+    for axes, (column, (title, table)) in zip(figure.subplots(1, 2), values.items(), strict=True):
+        table = table.merge(about, on="category_id")
+        for method, colour in method_colours(methods, baseline).items():
+            known = table[(table.method == method) & table[column].notna()]
+            if known.empty:
+                continue
+            counts = axis_counts(known, grouping).to_numpy(float)
+            points = known[column].to_numpy(float)
+            many = len(table) > RASTER_POINTS
+            dots = dict(s=7 if many else 13, c=colour, alpha=0.35, linewidths=0, rasterized=many)
+            axes.scatter(counts, points, **dots)
+            means = binned_means(counts, points)
+            axes.plot(*means, c=colour, lw=2, marker="o", ms=3.5, label=literal(method))
+        axes.set_title(title)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+        log_counts(axes, grouping)
+    legend_above(figure, figure.axes[0])
+    return figure
+
+
+@styled
+def draw_calibration(diagnosis, methods, baseline) -> Figure | None:
+    """Precision against score; on the diagonal a score is the chance to be right."""
+    table = diagnosis.calibration
+    if table.empty:
+        return None
+    shown = [code for code in GROUPS if (table.group == code).any()]
+    figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, code in zip(panels, shown, strict=True):
+        axes.plot([0, 1], [0, 1], c=SHADE, lw=0.8, ls=(0, (3, 3)))
+        for method, colour in method_colours(methods, baseline).items():
+            own = table[(table.method == method) & (table.group == code) & (table["count"] >= FEW)]
+            if len(own):
+                places = (own.mean_score.to_numpy(float), own.precision.to_numpy(float))
+                axes.plot(*places, c=colour, marker="o", ms=3, label=literal(method))
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score")
+        axes.set_title(GROUPS[code])
+        axes.grid()
+    panels[0].set_ylabel("share that is correct")
+    legend_above(figure, panels[0])
+    return figure
+
+
+@styled
+def draw_errors(diagnosis, methods, baseline) -> Figure | None:
+    """TIDE: how many points of AP50 each kind of error costs, over all and in each group."""
+    if not diagnosis.errors:
+        return None
+    shown = [code for code in GROUPS if any(delta(e, code) for e in diagnosis.errors.values())]
+    figure = Figure(figsize=(FULL_WIDTH, 1.0 + 1.35 * -(-len(shown) // 2)), layout="constrained")
+    panels = figure.subplots(-(-len(shown) // 2), 2, sharex=True, sharey=True, squeeze=False).flat
+    colours = {m: c for m, c in method_colours(methods, baseline).items() if m in diagnosis.errors}
+    width = 0.84 / len(colours)
+    for axes, code in zip(panels, shown, strict=False):
+        for i, (method, colour) in enumerate(colours.items()):
+            values = delta(diagnosis.errors[method], code) or {}
+            heights = [100 * (values.get(kind) or 0) for kind in ERRORS]
+            places = np.arange(len(ERRORS)) + (i - (len(colours) - 1) / 2) * width
+            axes.bar(places, heights, width * 0.92, color=colour, label=literal(method))
+        axes.set_title(GROUPS[code])
+        axes.set_xticks(range(len(ERRORS)), ERRORS.values())
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+    for axes in list(panels)[len(shown) :]:
+        axes.remove()
+    figure.supylabel("points of AP50", fontsize="medium")
+    legend_above(figure, figure.axes[0])
+    return figure
+
+
+def delta(errors, code):
+    """method's errors.json -> {kind: fraction of AP50}; None where the group has none."""
+    return errors.get("groups", {}).get(code, {}).get("delta_ap")
+
+
+@styled
+def draw_confusion(confusion: pd.DataFrame) -> Figure | None:
+    """Per method two maps, first and last epoch: what the true bins' samples are taken for."""
+    if confusion.empty:
+        return None
+    methods = list(dict.fromkeys(confusion.method))
+    figure = Figure(figsize=(FULL_WIDTH, 0.7 + 3.4 * len(methods)), layout="constrained")
+    rows = figure.subplots(len(methods), 2, squeeze=False)
+    others = confusion[confusion.predicted != "self"]
+    for row, method in zip(rows, methods, strict=True):
+        own = others[others.method == method]
+        limit = max(own.share.max(), 1e-6)
+        for axes, epoch in zip(row, ("first", "last"), strict=True):
+            grid = pivot(own[own.epoch == epoch])
+            mesh = axes.pcolormesh(grid.to_numpy(float), cmap=HEAT, vmin=0, vmax=limit)
+            mark_bins(axes, grid)
+            axes.set_title(f"{literal(method)}, {epoch} epoch")
+        figure.colorbar(mesh, ax=row, shrink=0.85, label="mean share of the other classes' softmax")
+    return figure
+
+
+def pivot(table):
+    order = list(dict.fromkeys(table.predicted))
+    grid = table.pivot(index="true", columns="predicted", values="share")
+    return grid.reindex(index=order, columns=order)
+
+
+def mark_bins(axes, grid):
+    labels = list(grid.columns)
+    starts = [i for i, label in enumerate(labels) if label[1:] == "1"]
+    ends = [*starts[1:], len(labels)]
+    for start in starts[1:]:
+        axes.axvline(start, c=SHADE, lw=0.8)
+        axes.axhline(start, c=SHADE, lw=0.8)
+    middles = [(a + b) / 2 for a, b in zip(starts, ends, strict=True)]
+    names = [LVIS.names[labels[start][0]] for start in starts]
+    axes.set_xticks(middles, names)
+    axes.set_yticks(middles, names, rotation=90, va="center")
+    axes.tick_params(length=0)
+    axes.set_xlabel("taken for")
+    axes.set_ylabel("true class")
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
+
+
+@styled
+def draw_sampling(sampling: pd.DataFrame) -> Figure | None:
+    """Per method the chance of a draw to fall on each group, epoch by epoch, against chance."""
+    if sampling.empty:
+        return None
+    methods = list(dict.fromkeys(sampling.method))
+    figure = Figure(figsize=(FULL_WIDTH, 0.8 + 2.1 * len(methods)), layout="constrained")
+    panels = figure.subplots(len(methods), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, method in zip(panels, methods, strict=True):
+        own = sampling[sampling.method == method].assign(group=lambda t: t.bin.str[0])
+        sizes = own[own.epoch == own.epoch.min()].groupby("group").categories.sum()
+        drawn = own.groupby(["epoch", "group"]).probability.sum().unstack()
+        for code in [code for code in LVIS.names if code in drawn]:
+            colour = GROUP_COLOURS[code]
+            share = 100 * drawn[code]
+            axes.plot(share.index, share, c=colour, marker="o", ms=3.5, label=LVIS.names[code])
+            axes.axhline(100 * sizes[code] / sizes.sum(), c=colour, lw=0.9, ls=(0, (3, 3)))
+        axes.set_title(literal(method))
+        axes.set_ylabel("share of the draws, %")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y")
+    panels[-1].set_xlabel("epoch of the classifier stage")
+    legend_above(figure, panels[0])
+    return figure
