@@ -22,9 +22,7 @@ def summary(inputs) -> str:
     known = [key for key in titles if difference(own[key], base[key]) is not None]
     if not known:
         return f"{inputs.challenger} and {inputs.baseline} have no AP to compare."
-    changes = [
-        f"{titles[k]} by {percent(difference(own[k], base[k]), signed=True)}" for k in known
-    ]
+    changes = [f"{titles[k]} by {percent(difference(own[k], base[k]), signed=True)}" for k in known]
     listed = " and ".join([", ".join(changes[:-1]), changes[-1]]) if changes[1:] else changes[0]
     overall = f" (AP {percent(base['AP'])} to {percent(own['AP'])})" if "AP" in known else ""
     return f"{inputs.challenger} changes {listed} points over {inputs.baseline}{overall}."

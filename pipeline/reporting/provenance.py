@@ -12,6 +12,33 @@ PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc
 NO_RESULT_DEPENDS_ON = ("compute", "tracking")
 
 
+def data_digests(inputs) -> dict[str, str]:
+    """split -> the sha256 that `prepare` gave its annotations; without what is not there."""
+    folder = inputs.root / "data" / inputs.params.data.name / "index"
+    files = {split: folder / split / "digest.txt" for split in ("train", "val")}
+    return {split: path.read_text().strip() for split, path in files.items() if path.is_file()}
+
+
+def model_rows(inputs) -> list[dict]:
+    """Per trained or imported model what environment.json says of where it was made."""
+    return [
+        {
+            "name": name,
+            "commit": (found.get("git_commit") or "")[:12],
+            "uncommitted": found.get("git_uncommitted", False),
+            "workers": workers(found),
+            **{key: found.get(key) for key in ("started", "device", "python", "torch", "hostname")},
+        }
+        for name, found in inputs.environments.items()
+    ]
+
+
+def workers(environment) -> str:
+    """Such as "2 ranks × 1 thread"."""
+    counts = [(environment.get(f"{word}s"), word) for word in ("rank", "thread")]
+    return " × ".join(f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts if n)
+
+
 def cost_rows(inputs) -> list[dict]:
     """One row a method: its own training stage, and the total with the representation before it.
 

@@ -1,18 +1,22 @@
 """``environment.json``: what a model was trained with, and what it cost."""
 
 import importlib.metadata
+import os
 import platform
 import resource
 import socket
 import subprocess
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 
 import torch
 from mmengine.dist import get_world_size
 
 from pipeline.params import Params
 from pipeline.training.run_folder import PACKAGES
+
+CODE = ("configs/detectors", "dvc.yaml", "pipeline", "stages")
 
 
 def environment(params: Params, name: str, scalars: list[dict]) -> dict:
@@ -33,7 +37,9 @@ def environment(params: Params, name: str, scalars: list[dict]) -> dict:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
-        "git_commit": git_commit(),
+        "cores": os.cpu_count(),
+        "git_commit": git("rev-parse", "HEAD") or None,
+        "git_uncommitted": bool(git("status", "--porcelain", "--", *CODE)),
         "hostname": socket.gethostname(),
     }
 
@@ -55,9 +61,17 @@ def peak_memory_mb():
 
 
 def cpu_name():
-    return f"{platform.machine()} CPU"
+    """As Linux names it; elsewhere the architecture."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text(errors="replace").splitlines() if cpus.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else f"{platform.machine()} CPU"
 
 
-def git_commit():
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip() or None
+def git(*arguments):
+    """What git says; "" where this is no repository, or git is not there."""
+    try:
+        done = subprocess.run(("git", *arguments), capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout.strip()

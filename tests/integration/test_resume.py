@@ -71,7 +71,9 @@ def project(root, tmp_path_factory):
 
 
 def weights(name):
-    return file_digest(Path("models", name, "weights.pth"))
+    """Digests of the weights and, of a classifier, of what it remembers of its epochs."""
+    files = [Path("models", name, file) for file in ("weights.pth", "class_history.npz")]
+    return [file_digest(path) for path in files if path.exists()]
 
 
 def start_over(settings, name):
