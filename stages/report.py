@@ -2,9 +2,10 @@
 
 reads   params.yaml (report, data), reports/metrics/<method>.json,
         reports/per_category/<method>.csv, predictions/<method>.parquet,
-        data/<name>/{val.json,categories.csv}, the val images and, where they are,
-        models/<method>/{scalars.jsonl,environment.json}
-writes  reports/ap_by_frequency.{csv,md,tex}, reports/plots/, reports/index.html
+        reports/diagnosis/<method>/, data/<name>/{val.json,categories.csv}, the val images and,
+        where they are, models/<method>/{scalars.jsonl,environment.json}
+writes  reports/ap_by_frequency.{csv,md,tex}, reports/plots/, reports/summary.json (for
+        `dvc exp show`), reports/index.html
 """
 
 from pipeline.params import load

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.files import atomic_folder, write_text
+from pipeline.files import atomic_folder, write_json, write_text
 from pipeline.params import Params
-from pipeline.reporting import curves, diagnosis_plots, page, plots, tables
+from pipeline.reporting import curves, diagnosis_plots, findings, page, plots, tables
 from pipeline.reporting.inputs import Inputs, load_inputs
 from pipeline.reporting.published import published
 from pipeline.reporting.style import to_svg
@@ -26,6 +26,7 @@ def build(params: Params, root=Path()) -> None:
     write_plots(reports / "plots", data, figures)
     for kind, name in zip(kinds, ("ap_by_frequency", "ap_by_frequency_segm"), strict=True):
         write_tables(reports / name, kind.tables)
+    write_json(reports / "summary.json", findings.headlines(inputs))
     write_text(reports / "index.html", html)
 
 

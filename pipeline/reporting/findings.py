@@ -12,6 +12,12 @@ def headline(inputs) -> dict[str, str]:
     return {"AP": "AP", **{group.key: group.title for group in inputs.grouping.groups}}
 
 
+def headlines(inputs) -> dict[str, dict[str, float | None]]:
+    """method -> AP and the groups' APs, as fractions: for `dvc metrics` and `dvc exp show`."""
+    keys = headline(inputs)
+    return {m: {key: values[key] for key in keys} for m, values in inputs.metrics.items()}
+
+
 def summary(inputs) -> str:
     """What the numbers say, whatever they say, in one or two sentences."""
     titles = headline(inputs)
