@@ -18,7 +18,7 @@ from ruamel.yaml import YAML, YAMLError
 TEMPORARY = re.compile(r"^\..+\.[a-z0-9_]{8}(\.\w+)?$|\.part$|\.damaged$")
 MIRROR_FILE = re.compile(r"^(\.mlflow-mirror\.(json|log|lock)|mlflow\.db.*)$")
 LOG = re.compile(r"/\d{8}_\d{6}/")
-ALWAYS = {"check", "track"}  # stages that run in every repro
+ALWAYS = {"check", "seeds", "track"}  # stages that run in every repro
 OTHER_PLACES = {".git", ".dvc", "__pycache__", "mlartifacts"}
 REMEDY = "rm -f .dvc/tmp/rwlock dvc.lock"  # README; DVC's run cache still knows what was done
 

@@ -1,8 +1,9 @@
 """Run an ablation: the members of a grid in parallel, as DVC experiments, and a table at the end.
 
 reads   the grid (see configs/ablations/) and params.yaml
-writes  reports/ablations/<grid>.csv and .md, one DVC experiment a member (`dvc exp show`), and the
-        members' output in .ablations/<grid>/<member>.log
+writes  reports/comparisons/<grid>/: index.html, table.csv, table.md, table.tex, as
+        `python -m pipeline.comparison` does; one DVC experiment a member (`dvc exp show`), and
+        the members' output in .ablations/<grid>/<member>.log
 
 Call it again after anything: finished members are skipped, others go on from their checkpoints.
 Exit code 1: a member failed; 85: stopped by a signal.
@@ -50,10 +51,10 @@ def ablate(path, workers, only_list):
     with locked(FOLDER):  # one command at a time: starts touch params.yaml
         all_runs = runs(path.stem, members, workers, gpus)
         run_all(all_runs, workers, Progress(workers))
+        failed = [run for run in all_runs if run.state == "failed"]
+        for run in failed:
+            print(f"failed: {run.member.label}: {run.reason}", file=sys.stderr)
         print(write_table(path.stem, all_runs), end="")
-    failed = [run for run in all_runs if run.state == "failed"]
-    for run in failed:
-        print(f"failed: {run.member.label}: {run.reason}", file=sys.stderr)
     return int(bool(failed))
 
 

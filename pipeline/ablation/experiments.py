@@ -20,7 +20,7 @@ from pipeline.compute.signals import PR_SET_PDEATHSIG
 
 CODE = ("dvc.yaml", "pipeline", "stages", "configs/detectors")
 WITHOUT_EFFECT = ("compute", "tracking")  # no stage depends on them
-REFERENCES = "refs/exps"
+REFERENCE = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # others are DVC's own notes
 
 
 def experiment_name(grid: str, member: Member, code: str) -> str:
@@ -44,10 +44,15 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def finished() -> dict[str, str]:
-    """Name -> git reference of every experiment, whichever commit it started from."""
-    references = git("for-each-ref", "--format=%(refname)", REFERENCES).split()
-    return {reference.rpartition("/")[2]: reference for reference in references}
+def finished(folder=None) -> dict[str, str]:
+    """Name -> git reference of every experiment, whichever commit it started from, by their age.
+
+    Of two of one name the newer.
+    """
+    options = ("--sort=committerdate", "--format=%(refname)", "refs/exps")
+    references = git("for-each-ref", *options, folder=folder).split()
+    found = map(REFERENCE.fullmatch, references)
+    return {match[1]: match[0] for match in found if match}
 
 
 def metrics(reference: str, method: str) -> dict:

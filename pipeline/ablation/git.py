@@ -1,11 +1,11 @@
-"""Questions to git about the project in the current folder."""
+"""Questions to git about the project in the current folder, or another one."""
 
 import subprocess
 from pathlib import Path
 
 
-def git(*arguments) -> str:
-    done = subprocess.run(("git", *arguments), capture_output=True, text=True)
+def git(*arguments, folder=None) -> str:
+    done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
     return done.stdout

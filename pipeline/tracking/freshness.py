@@ -19,8 +19,18 @@ def stale_stages(root, params, md5_of):
     ``md5_of(path)`` is the digest of a file, None where there is none. ``ValueError`` if dvc.lock
     cannot be read.
     """
+    path = root / "dvc.lock"
+    lock = (read_yaml(path) if path.is_file() else None) or {}
+    stages = known_stages(lock.get("stages") or {}, params)
     values = read_yaml(root / "params.yaml")
-    stages = locked_stages(root, params)
+    return stale_among(stages, values, lambda path: md5_of(root / path))
+
+
+def stale_among(stages, values, md5_of=None):
+    """The same of dvc.lock's entries and params.yaml as read.
+
+    Without ``md5_of`` a file inside another stage's output counts as unchanged.
+    """
     outputs = {
         out["path"]: (name, out.get("md5"))
         for name, stage in stages.items()
@@ -29,7 +39,7 @@ def stale_stages(root, params, md5_of):
     stale = {
         name
         for name, stage in stages.items()
-        if params_changed(stage, values) or inputs_changed(stage, outputs, root, md5_of)
+        if params_changed(stage, values) or inputs_changed(stage, outputs, md5_of)
     }
     while more := {
         name for name in stages.keys() - stale if producers(stages[name], outputs) & stale
@@ -38,19 +48,22 @@ def stale_stages(root, params, md5_of):
     return stale
 
 
-def locked_stages(root, params):
+def known_stages(stages, params):
     """dvc.lock's entries; what it still holds of methods that are gone does not count."""
-    path = root / "dvc.lock"
-    stages = read_yaml(path) if path.is_file() else None
-    stages = (stages or {}).get("stages") or {}
     names = {
         "prepare",
         "report",
+        "diagnose",
+        "seeds",
         *(f"train_representation@{name}" for name in params.representation),
         *(f"train_classifier@{name}" for name in params.classifier),
         *(f"fetch_checkpoint@{name}" for name in params.pretrained),
         *(f"import_checkpoint@{name}" for name in params.pretrained),
-        *(f"{stage}@{name}" for stage in ("predict", "evaluate") for name in params.report.methods),
+        *(
+            f"{stage}@{name}"
+            for stage in ("predict", "evaluate", "diagnose")
+            for name in params.report.methods
+        ),
     }
     return {name: stage for name, stage in stages.items() if name in names}
 
@@ -73,14 +86,14 @@ def look_up(values, dotted):
     return values
 
 
-def inputs_changed(stage, outputs, root, md5_of):
+def inputs_changed(stage, outputs, md5_of):
     """Whether an input that another stage made is not the one that this stage read."""
     for dep in stage.get("deps", []):
         for path, (_, md5) in outputs.items():
             if path == dep["path"]:
                 changed = md5 != dep.get("md5")
             elif contains(path, dep["path"]):
-                changed = md5_of(root / dep["path"]) != dep.get("md5")
+                changed = md5_of is not None and md5_of(dep["path"]) != dep.get("md5")
             else:
                 continue
             if changed:

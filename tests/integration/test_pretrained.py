@@ -77,7 +77,7 @@ def dvc(folder, *arguments, ok=True):
 
 
 def stages_run(output):
-    always = {"check", "track", "fetch_checkpoint@official"}
+    always = {"check", "seeds", "track", "fetch_checkpoint@official"}
     return set(re.findall(r"Running stage '([^']+)'", output)) - always
 
 

@@ -1,0 +1,26 @@
+"""Find the report's methods under other training seeds, among this repository's DVC experiments.
+
+reads   params.yaml, dvc.lock, reports/metrics/<method>.json and git's refs/exps
+writes  reports/seeds.json: method -> seed -> metrics, bootstrap replicates and where they are from;
+        {} where there is no such experiment, as in the temporary copies that DVC runs
+        experiments in. DVC runs it every time: git's references are no dependency that it knows
+"""
+
+from pathlib import Path
+
+from stages import run_stage
+
+
+def seeds():
+    from pipeline.comparison.seeds import FILE, find_seeds, to_text
+    from pipeline.files import write_text
+
+    found = find_seeds(Path())
+    for method, others in found.items():
+        if others:
+            print(f"{method}: also finished with seed {', '.join(others)}")
+    write_text(FILE, to_text(found))
+
+
+if __name__ == "__main__":
+    run_stage(seeds, __doc__)
