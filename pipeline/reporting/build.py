@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.files import atomic_folder, write_json, write_text
 from pipeline.params import Params
-from pipeline.reporting import curves, diagnosis_plots, findings, page, plots, tables
+from pipeline.reporting import curves, diagnosis_plots, findings, page, plots, spread, tables
 from pipeline.reporting.inputs import Inputs, load_inputs
 from pipeline.reporting.published import published
 from pipeline.reporting.style import to_svg
@@ -70,6 +70,7 @@ def draw(inputs: Inputs, data) -> dict[str, str]:
         "ap_by_frequency": plots.draw_ap_by_frequency(data["ap_by_frequency"], *who),
         "delta_per_category": plots.draw_deltas(inputs.per_category, *who, grouping),
         "training_curves": curves.draw_curves(data["training_curves"], *who),
+        "spread": spread.draw_spread(inputs.seeds, findings.headline(inputs), *who),
         "errors": diagnosis_plots.draw_errors(found, *who),
         "calibration": diagnosis_plots.draw_calibration(found, *who),
         "classifier": diagnosis_plots.draw_classifier(found, inputs.categories, *who, grouping),

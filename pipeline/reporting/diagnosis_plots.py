@@ -18,8 +18,8 @@ from pipeline.reporting.style import (
 )
 
 ERRORS = {
-    "Cls": "wrong class", "Loc": "badly placed", "Both": "both", "Dupe": "duplicate",
-    "Bkg": "background", "Miss": "missed",
+    "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
+    "Miss": "missed",
 }  # fmt: skip
 GROUPS = {"all": "all categories", **LVIS.names}
 GROUP_COLOURS = {"r": COLOURS[3], "c": COLOURS[5], "f": COLOURS[2]}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.comparison.seeds import OverSeeds, over_seeds
 from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
 from pipeline.params import Params
@@ -33,6 +34,7 @@ class Inputs:
     scalars: pd.DataFrame
     environments: dict[str, dict]
     diagnosis: Diagnosis
+    seeds: dict[str, OverSeeds]
 
     @property
     def grouping(self) -> Grouping:
@@ -68,16 +70,18 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
     grouping = GROUPINGS[params.report.grouping]
     per_category = pd.concat([read_per_category(root, m) for m in methods], ignore_index=True)
     categories = read_categories(root / "data" / params.data.name / "categories.csv")
+    metrics = {m: read_metrics(root, m, grouping) for m in methods}
     return Inputs(
         params=params,
         root=root,
         methods=methods,
-        metrics={m: read_metrics(root, m, grouping) for m in methods},
+        metrics=metrics,
         per_category=with_group(per_category, grouping),
         categories=with_group(categories, grouping),
         scalars=pd.concat([read_scalars(root, m) for m in models], ignore_index=True),
         environments={m: env for m in models if (env := read_environment(root, m))},
         diagnosis=load_diagnosis(root, methods),
+        seeds=over_seeds(params, metrics, root),
     )
 
 

@@ -10,6 +10,7 @@ from pipeline.reporting.gallery import EXTRA, MOST, RULE
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
 from pipeline.reporting.published import Published
+from pipeline.reporting.spread import spread_rows
 from pipeline.reporting.style import for_page, method_colours
 from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
 
@@ -39,6 +40,8 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
             for kind in kinds
         ],
         plots={name: for_page(svg, name, alt_text(name, inputs)) for name, svg in plots.items()},
+        titles=findings.headline(inputs),
+        spread=spread_rows(inputs.seeds, findings.headline(inputs)),
         pairs=findings.confused_pairs(inputs.diagnosis),
         pictures=pictures(inputs, truth),
     )
@@ -80,6 +83,7 @@ def sections(values) -> list[dict]:
     plots = values["plots"]
     shown = {
         "results": ("Results", True),
+        "spread": ("How sure", "spread" in plots),
         "frequency": ("By frequency", True),
         "categories": ("By category", True),
         "errors": ("Errors", "errors" in plots or "calibration" in plots),
@@ -127,6 +131,7 @@ def alt_text(name, inputs) -> str:
         "ap_by_frequency": f"AP over all categories and by group: {names}",
         "delta_per_category": f"AP of every category minus that of {inputs.baseline}",
         "training_curves": "Training loss and learning rate by iteration",
+        "spread": f"Difference to {inputs.baseline} in AP and by group, with intervals",
         "errors": "Points of AP50 that each kind of error costs, over all categories and by group",
         "calibration": "Share of correct detections against their score",
         "classifier": f"Classifier weight norm and mean score against training {unit}",

@@ -14,7 +14,7 @@ from pipeline.reporting.published import Published
 MASKS = "segm/"
 DELTA = "delta_"
 NONE = "none"
-WHY_NONE = f'"{NONE}": no such category has an object in the val images, so there is no AP.'
+WHY_NONE = f'"{NONE}": the val images have no object of such a category or size, so there is no AP.'
 TEX_ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",

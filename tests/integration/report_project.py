@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
+from pipeline.diagnosis.bins import frequency_bins
+
 NAMES = (
     "BLACK CHESS QUEEN", "WHITE CHESS QUEEN", "CIRCLED SANS-SERIF DIGIT EIGHT", "PENCIL",
     "SNOWFLAKE", "BLACK STAR", "a&b <i>", "none", "日本語の名前", "UMBRELLA", "RIGHTWARDS ARROW",
@@ -51,6 +53,7 @@ def make_project(root, counts=COUNTS, images=20, names=NAMES):
         write_predictions(root, method, val, skill, rng)
         write_metrics(root, method, categories, skill, rng)
         write_model(root, method, rng)
+        write_diagnosis(root / "reports" / "diagnosis" / method, method, categories, rng)
 
 
 def make_val(folder, categories, images, rng):
@@ -153,3 +156,48 @@ def write_model(root, method, rng):
         "device": "cpu", "git_commit": "0123456789abcdef", "hostname": "laptop",
     }  # fmt: skip
     (folder / "environment.json").write_text(json.dumps(environment))
+
+
+def write_diagnosis(folder, method, categories, rng):
+    """As the stage `diagnose`; confusion and hallucination of bacl only."""
+    folder.mkdir(parents=True)
+    skill, ids = SKILL[method], [c["id"] for c in categories]
+    groups = sorted({c["frequency"] for c in categories}, key="rcf".index)
+    kinds = {"Cls": 0.1, "Loc": 0.05, "Both": 0.01, "Dupe": 0.005, "Bkg": 0.04, "Miss": 0.08}
+    errors = {"ap50": 0.5, "delta_ap": {k: v * (1 - skill) for k, v in kinds.items()}, "counts": {}}
+    whole = {"groups": dict.fromkeys(["all", *groups], errors), "ece": 0.125}
+    (folder / "errors.json").write_text(json.dumps(whole))
+    tenths = [i / 10 for i in range(10)]
+    bins = [(g, low, low + 0.1, 50, low + 0.05) for g in ["all", *groups] for low in tenths]
+    table = pd.DataFrame(bins, columns=["group", "low", "high", "count", "mean_score"])
+    write(folder / "calibration.csv", table.assign(precision=table.mean_score ** (1 + skill)))
+    scores = rng.uniform(0.3, 0.9, len(ids))
+    classes = {"category_id": ids, "detections": 9, "mean_score": scores / 2}
+    write(folder / "classes.csv", pd.DataFrame(classes).assign(correct_score=scores))
+    norms = 1 + rng.random(len(ids))
+    weights = {"category_id": ids, "weight_norm": norms, "bias": -norms}
+    write(folder / "classifier.csv", pd.DataFrame(weights))
+    names = ["AP", *(f"AP{g}" for g in groups)]
+    draws = 0.3 + skill / 10 + rng.normal(0, 0.02, (1000, len(names)))
+    write(folder / "bootstrap.csv", pd.DataFrame(draws, columns=names))
+    write_history(folder, categories if method == "bacl" else [])
+
+
+def write_history(folder, categories):
+    labels, _ = frequency_bins(categories)
+    confusion = [
+        (epoch, true, to, 0.5 if to == "self" else 0.5 / len(labels) ** (epoch == "last"))
+        for epoch in ("first", "last") for true in labels for to in ("self", *labels)
+    ]  # fmt: skip
+    columns = ["epoch", "true", "predicted", "share"]
+    write(folder / "confusion.csv", pd.DataFrame(confusion, columns=columns))
+    pairs = [("PENCIL", 9, "none", 60, 0.4, 0.1), ("a&b <i>", 35, "PENCIL", 9, 0.2, 0.0)]
+    columns = ["true", "true_images", "predicted", "predicted_images", "first", "last"]
+    write(folder / "confused_pairs.csv", pd.DataFrame(pairs[: len(categories)], columns=columns))
+    sampling = [(e, label, 2, 1 / len(labels), 1.0) for e in range(1, 6) for label in labels]
+    columns = ["epoch", "bin", "categories", "probability", "seen"]
+    write(folder / "sampling.csv", pd.DataFrame(sampling, columns=columns))
+
+
+def write(path, table):
+    table.to_csv(path, index=False, lineterminator="\n")

@@ -1,0 +1,78 @@
+"""How sure the numbers are: over training seeds, and over the choice of the val images."""
+
+from matplotlib.figure import Figure
+
+from pipeline.comparison.seeds import OverSeeds
+from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_colours, styled
+from pipeline.reporting.tables import NONE, percent
+
+
+def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str]) -> list[dict]:
+    """One row a method: its seeds, and a cell for AP and each group's AP.
+
+    A cell has ``text``, the mean and, of several seeds, the sample standard deviation, and, but of
+    the baseline, the ``interval`` [low, high] of the difference and whether it excludes 0.
+    """
+    return [
+        {
+            "method": method,
+            "seeds": own.seeds,
+            "cells": [cell(own, key) for key in titles],
+        }
+        for method, own in found.items()
+    ]
+
+
+def cell(own: OverSeeds, key) -> dict:
+    summary, interval = own.summaries[key], own.intervals[key]
+    text = NONE if summary.mean is None else percent(summary.mean)
+    if summary.sd is not None:
+        text += f" ± {percent(summary.sd)}"
+    ends = interval and [percent(end, signed=True) for end in (interval.low, interval.high)]
+    return {"text": text, "ends": ends, "sure": bool(interval and interval.excludes_zero)}
+
+
+@styled
+def draw_spread(found: dict[str, OverSeeds], titles, methods, baseline) -> Figure | None:
+    """Differences to the baseline: the mean, its interval and, of several seeds, each seed's.
+
+    None where there is nothing to compare, or where no method was diagnosed.
+    """
+    others = [m for m in methods if m != baseline]
+    if not any(interval for m in others for interval in found[m].intervals.values()):
+        return None
+    figure = Figure(figsize=(FULL_WIDTH, 0.9 + 0.34 * len(others)), layout="constrained")
+    panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
+    colours = method_colours(methods, baseline)
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
+        axes.axvline(0, c=SHADE, lw=0.9)
+        for place, method in enumerate(others):
+            draw_difference(axes, place, found[method], found[baseline], key, colours[method])
+        axes.set_title(f"Δ{title}")
+        axes.set_xlabel("points")
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x")
+        axes.margins(x=0.1)
+    panels[0].set_yticks(range(len(others)), [literal(method) for method in others])
+    panels[0].set_ylim(len(others) - 0.5, -0.5)
+    return figure
+
+
+def draw_difference(axes, place, own, base, key, colour):
+    interval = own.intervals[key]
+    if interval:
+        ends = [100 * interval.low, 100 * interval.high]
+        axes.plot(ends, [place, place], c=colour, lw=3, alpha=0.45, solid_capstyle="butt")
+    if len(own.seeds) > 1:
+        reference = dict(zip(base.seeds, base.values[key], strict=True))
+        values = dict(zip(own.seeds, own.values[key], strict=True))
+        known = [100 * (values[s] - reference[s]) for s in values if has_both(values, reference, s)]
+        axes.scatter(known, [place] * len(known), s=9, color=colour)
+    means = own.summaries[key].mean, base.summaries[key].mean
+    if None not in means:
+        difference = 100 * (means[0] - means[1])
+        axes.scatter([difference], [place], s=34, marker="D", color=colour, zorder=3, linewidths=0)
+
+
+def has_both(values, reference, seed):
+    return values[seed] is not None and reference.get(seed) is not None
