@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.diagnosis.bins import frequency_bins
+from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import write_text
 
 EPOCHS = ("first", "last")
 PAIRS = 15
-COLUMNS = ["epoch", "true", "predicted", "share"]
+COLUMNS = ["grouping", "epoch", "true", "predicted", "share"]
 
 
 def write_confusion(folder: Path, history: Path, categories: list[dict]) -> None:
@@ -35,19 +36,26 @@ def read_matrices(history) -> dict[str, np.ndarray]:
 def between_bins(matrices, categories) -> str:
     """Per bin of true classes the mean share that goes to the class itself, predicted "self", and
     to the *other* classes of each bin; classes without a sample in that epoch do not count."""
-    labels, bins = frequency_bins(categories)
-    member = np.eye(len(labels))[bins]
-    rows = []
-    for epoch, matrix in matrices.items():
-        own = matrix.diagonal()
-        to_bins = (matrix - np.diag(own)) @ member
-        seen = member * (matrix.sum(axis=1) > 0)[:, None]
-        count = seen.sum(axis=0)
-        shares = seen.T @ np.column_stack([own, to_bins]) / np.maximum(count, 1)[:, None]
-        for i in np.flatnonzero(count):
-            values = zip(("self", *labels), shares[i], strict=True)
-            rows += [(epoch, labels[i], to, f"{share:.6f}") for to, share in values]
+    rows = [
+        (name, epoch, *row)
+        for name, grouping in GROUPINGS.items()
+        for epoch, matrix in matrices.items()
+        for row in shares(matrix, *frequency_bins(categories, grouping))
+    ]
     return pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+
+
+def shares(matrix, labels, bins):
+    """(true bin, predicted bin or "self", share) of one matrix."""
+    member = np.eye(len(labels))[bins]
+    own = matrix.diagonal()
+    to_bins = (matrix - np.diag(own)) @ member
+    seen = member * (matrix.sum(axis=1) > 0)[:, None]
+    count = seen.sum(axis=0)
+    means = seen.T @ np.column_stack([own, to_bins]) / np.maximum(count, 1)[:, None]
+    for i in np.flatnonzero(count):
+        for predicted, share in zip(("self", *labels), means[i], strict=True):
+            yield labels[i], predicted, f"{share:.6f}"
 
 
 def confused_pairs(matrices, categories) -> str:

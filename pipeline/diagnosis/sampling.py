@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.diagnosis.bins import frequency_bins
+from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import write_text
 
-COLUMNS = ["epoch", "bin", "categories", "probability", "seen"]
+COLUMNS = ["grouping", "epoch", "bin", "categories", "probability", "seen"]
 
 
 def write_sampling(folder: Path, history: Path, categories: list[dict]) -> None:
@@ -20,22 +21,21 @@ def write_sampling(folder: Path, history: Path, categories: list[dict]) -> None:
     rows = []
     if history.is_file():
         with np.load(history) as arrays:
-            rows = of_history(arrays, categories)
+            for name, grouping in GROUPINGS.items():
+                bins = frequency_bins(categories, grouping)
+                rows += [(name, *row) for row in by_bins(arrays, *bins)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     write_text(folder / "sampling.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
-def of_history(arrays, categories) -> list[tuple]:
-    labels, bins = frequency_bins(categories)
+def by_bins(arrays, labels, bins):
+    """(epoch, bin, its categories, probability, seen)."""
     sizes = np.bincount(bins, minlength=len(labels))
-    rows = []
-    for epoch, probability, seen in zip(
-        arrays["epoch"], arrays["probability"], arrays["seen"], strict=True
-    ):
+    epochs = zip(arrays["epoch"], arrays["probability"], arrays["seen"], strict=True)
+    for epoch, probability, seen in epochs:
         if np.isnan(probability).any():  # before the start epoch, or switched off
             continue
         drawn = np.bincount(bins, probability, len(labels))
-        known = np.bincount(bins, seen, len(labels)) / np.maximum(sizes, 1)
+        known = np.bincount(bins, seen, len(labels)) / sizes
         for label, size, share, part in zip(labels, sizes, drawn, known, strict=True):
-            rows.append((int(epoch), label, int(size), f"{share:.6f}", f"{part:.4f}"))
-    return rows
+            yield int(epoch), label, int(size), f"{share:.6f}", f"{part:.4f}"

@@ -71,11 +71,11 @@ def draw(inputs: Inputs, data) -> dict[str, str]:
         "delta_per_category": plots.draw_deltas(inputs.per_category, *who, grouping),
         "training_curves": curves.draw_curves(data["training_curves"], *who),
         "spread": spread.draw_spread(inputs.seeds, findings.headline(inputs), *who),
-        "errors": diagnosis_plots.draw_errors(found, *who),
-        "calibration": diagnosis_plots.draw_calibration(found, *who),
+        "errors": diagnosis_plots.draw_errors(found, *who, grouping),
+        "calibration": diagnosis_plots.draw_calibration(found, *who, grouping),
         "classifier": diagnosis_plots.draw_classifier(found, inputs.categories, *who, grouping),
-        "confusion": diagnosis_plots.draw_confusion(found.confusion),
-        "sampling": diagnosis_plots.draw_sampling(found.sampling),
+        "confusion": diagnosis_plots.draw_confusion(found.confusion, grouping),
+        "sampling": diagnosis_plots.draw_sampling(found.sampling, grouping),
     }
     return {name: to_svg(f, name) for name, f in figures.items() if f is not None}
 

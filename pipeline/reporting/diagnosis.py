@@ -30,11 +30,15 @@ class Diagnosis:
     missing: list[str]
 
 
-def load_diagnosis(root: Path, methods: list[str]) -> Diagnosis:
-    """``ValueError`` where a file of a diagnosed method is gone or broken."""
+def load_diagnosis(root: Path, methods: list[str], grouping: str) -> Diagnosis:
+    """Of bins only those of the ``grouping``; ``ValueError`` where a diagnosed method's file is
+    gone or broken."""
     folders = {method: root / "reports" / "diagnosis" / method for method in methods}
     known = {method: folder for method, folder in folders.items() if folder.is_dir()}
     tables = {name: joined(known, name) for name in TABLES}
+    for name in ("confusion", "sampling"):
+        if len(tables[name]):
+            tables[name] = tables[name][tables[name].grouping == grouping]
     return Diagnosis(
         errors={method: read_json(folder / "errors.json") for method, folder in known.items()},
         missing=[method for method in methods if method not in known],

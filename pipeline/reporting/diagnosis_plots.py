@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from pipeline.evaluation.groupings import LVIS
+from pipeline.diagnosis.bins import group_of
 from pipeline.reporting.plots import axis_counts, binned_means, legend_above, log_counts
 from pipeline.reporting.style import (
     COLOURS,
@@ -21,8 +21,7 @@ ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
     "Miss": "missed",
 }  # fmt: skip
-GROUPS = {"all": "all categories", **LVIS.names}
-GROUP_COLOURS = {"r": COLOURS[3], "c": COLOURS[5], "f": COLOURS[2]}
+GROUP_COLOURS = (COLOURS[3], COLOURS[5], COLOURS[2], COLOURS[0])
 FEW = 20  # detections in a bin: fewer draw no point
 # from nothing to ink, so that the page's light and dark papers both serve as zero
 HEAT = LinearSegmentedColormap.from_list("heat", [(0.18, 0.5, 0.97, 0.0), (0.18, 0.5, 0.97, 1.0)])
@@ -61,12 +60,13 @@ def draw_classifier(diagnosis, categories, methods, baseline, grouping) -> Figur
 
 
 @styled
-def draw_calibration(diagnosis, methods, baseline) -> Figure | None:
+def draw_calibration(diagnosis, methods, baseline, grouping) -> Figure | None:
     """Precision against score; on the diagonal a score is the chance to be right."""
     table = diagnosis.calibration
     if table.empty:
         return None
-    shown = [code for code in GROUPS if (table.group == code).any()]
+    groups = titles(grouping)
+    shown = [code for code in groups if (table.group == code).any()]
     figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, code in zip(panels, shown, strict=True):
@@ -77,7 +77,7 @@ def draw_calibration(diagnosis, methods, baseline) -> Figure | None:
                 places = (own.mean_score.to_numpy(float), own.precision.to_numpy(float))
                 axes.plot(*places, c=colour, marker="o", ms=3, label=literal(method))
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score")
-        axes.set_title(GROUPS[code])
+        axes.set_title(groups[code])
         axes.grid()
     panels[0].set_ylabel("share that is correct")
     legend_above(figure, panels[0])
@@ -85,11 +85,12 @@ def draw_calibration(diagnosis, methods, baseline) -> Figure | None:
 
 
 @styled
-def draw_errors(diagnosis, methods, baseline) -> Figure | None:
+def draw_errors(diagnosis, methods, baseline, grouping) -> Figure | None:
     """TIDE: how many points of AP50 each kind of error costs, over all and in each group."""
     if not diagnosis.errors:
         return None
-    shown = [code for code in GROUPS if any(delta(e, code) for e in diagnosis.errors.values())]
+    groups = titles(grouping)
+    shown = [code for code in groups if any(delta(e, code) for e in diagnosis.errors.values())]
     figure = Figure(figsize=(FULL_WIDTH, 1.0 + 1.35 * -(-len(shown) // 2)), layout="constrained")
     panels = figure.subplots(-(-len(shown) // 2), 2, sharex=True, sharey=True, squeeze=False).flat
     colours = {m: c for m, c in method_colours(methods, baseline).items() if m in diagnosis.errors}
@@ -100,7 +101,7 @@ def draw_errors(diagnosis, methods, baseline) -> Figure | None:
             heights = [100 * (values.get(kind) or 0) for kind in ERRORS]
             places = np.arange(len(ERRORS)) + (i - (len(colours) - 1) / 2) * width
             axes.bar(places, heights, width * 0.92, color=colour, label=literal(method))
-        axes.set_title(GROUPS[code])
+        axes.set_title(groups[code])
         axes.set_xticks(range(len(ERRORS)), ERRORS.values())
         axes.tick_params(axis="x", length=0)
         axes.grid(axis="y")
@@ -112,13 +113,18 @@ def draw_errors(diagnosis, methods, baseline) -> Figure | None:
     return figure
 
 
+def titles(grouping) -> dict[str, str]:
+    """code -> name of all categories together and of each group."""
+    return {"all": "all categories", **grouping.names}
+
+
 def delta(errors, code):
     """method's errors.json -> {kind: fraction of AP50}; None where the group has none."""
     return errors.get("groups", {}).get(code, {}).get("delta_ap")
 
 
 @styled
-def draw_confusion(confusion: pd.DataFrame) -> Figure | None:
+def draw_confusion(confusion: pd.DataFrame, grouping) -> Figure | None:
     """Per method two maps, first and last epoch: what the true bins' samples are taken for."""
     if confusion.empty:
         return None
@@ -132,7 +138,7 @@ def draw_confusion(confusion: pd.DataFrame) -> Figure | None:
         for axes, epoch in zip(row, ("first", "last"), strict=True):
             grid = pivot(own[own.epoch == epoch])
             mesh = axes.pcolormesh(grid.to_numpy(float), cmap=HEAT, vmin=0, vmax=limit)
-            mark_bins(axes, grid)
+            mark_bins(axes, grid, grouping)
             axes.set_title(f"{literal(method)}, {epoch} epoch")
         figure.colorbar(mesh, ax=row, shrink=0.85, label="mean share of the other classes' softmax")
     return figure
@@ -144,7 +150,7 @@ def pivot(table):
     return grid.reindex(index=order, columns=order)
 
 
-def mark_bins(axes, grid):
+def mark_bins(axes, grid, grouping):
     labels = list(grid.columns)
     starts = [i for i, label in enumerate(labels) if label[1:] == "1"]
     ends = [*starts[1:], len(labels)]
@@ -152,7 +158,7 @@ def mark_bins(axes, grid):
         axes.axvline(start, c=SHADE, lw=0.8)
         axes.axhline(start, c=SHADE, lw=0.8)
     middles = [(a + b) / 2 for a, b in zip(starts, ends, strict=True)]
-    names = [LVIS.names[labels[start][0]] for start in starts]
+    names = [grouping.name(group_of(labels[start])) for start in starts]
     axes.set_xticks(middles, names)
     axes.set_yticks(middles, names, rotation=90, va="center")
     axes.tick_params(length=0)
@@ -163,7 +169,7 @@ def mark_bins(axes, grid):
 
 
 @styled
-def draw_sampling(sampling: pd.DataFrame) -> Figure | None:
+def draw_sampling(sampling: pd.DataFrame, grouping) -> Figure | None:
     """Per method the chance of a draw to fall on each group, epoch by epoch, against chance."""
     if sampling.empty:
         return None
@@ -171,13 +177,14 @@ def draw_sampling(sampling: pd.DataFrame) -> Figure | None:
     figure = Figure(figsize=(FULL_WIDTH, 0.8 + 2.1 * len(methods)), layout="constrained")
     panels = figure.subplots(len(methods), 1, sharex=True, squeeze=False)[:, 0]
     for axes, method in zip(panels, methods, strict=True):
-        own = sampling[sampling.method == method].assign(group=lambda t: t.bin.str[0])
+        own = sampling[sampling.method == method].assign(group=lambda t: t.bin.map(group_of))
         sizes = own[own.epoch == own.epoch.min()].groupby("group").categories.sum()
         drawn = own.groupby(["epoch", "group"]).probability.sum().unstack()
-        for code in [code for code in LVIS.names if code in drawn]:
-            colour = GROUP_COLOURS[code]
-            share = 100 * drawn[code]
-            axes.plot(share.index, share, c=colour, marker="o", ms=3.5, label=LVIS.names[code])
+        for code, colour in zip(grouping.names, GROUP_COLOURS, strict=False):
+            if code not in drawn:
+                continue
+            share, name = 100 * drawn[code], grouping.name(code)
+            axes.plot(share.index, share, c=colour, marker="o", ms=3.5, label=name)
             axes.axhline(100 * sizes[code] / sizes.sum(), c=colour, lw=0.9, ls=(0, (3, 3)))
         axes.set_title(literal(method))
         axes.set_ylabel("share of the draws, %")

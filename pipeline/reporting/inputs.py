@@ -80,7 +80,7 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
         categories=with_group(categories, grouping),
         scalars=pd.concat([read_scalars(root, m) for m in models], ignore_index=True),
         environments={m: env for m in models if (env := read_environment(root, m))},
-        diagnosis=load_diagnosis(root, methods),
+        diagnosis=load_diagnosis(root, methods, params.report.grouping),
         seeds=over_seeds(params, metrics, root),
     )
 

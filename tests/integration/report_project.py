@@ -1,5 +1,6 @@
 """A small finished project, written from random numbers: what the report stage reads."""
 
+import itertools
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from pipeline.diagnosis.bins import frequency_bins
+from pipeline.evaluation.groupings import GROUPINGS
 
 NAMES = (
     "BLACK CHESS QUEEN", "WHITE CHESS QUEEN", "CIRCLED SANS-SERIF DIGIT EIGHT", "PENCIL",
@@ -184,19 +186,20 @@ def write_diagnosis(folder, method, categories, rng):
 
 
 def write_history(folder, categories):
-    labels, _ = frequency_bins(categories)
-    confusion = [
-        (epoch, true, to, 0.5 if to == "self" else 0.5 / len(labels) ** (epoch == "last"))
-        for epoch in ("first", "last") for true in labels for to in ("self", *labels)
-    ]  # fmt: skip
-    columns = ["epoch", "true", "predicted", "share"]
+    confusion, sampling = [], []
+    for name, grouping in GROUPINGS.items():
+        labels, _ = frequency_bins(categories, grouping)
+        for epoch, true in itertools.product(("first", "last"), labels):
+            confusion += [(name, epoch, true, to, 0.1) for to in ("self", *labels)]
+        epochs = itertools.product(range(1, 6), labels)
+        sampling += [(name, epoch, label, 2, 1 / len(labels), 1.0) for epoch, label in epochs]
+    columns = ["grouping", "epoch", "true", "predicted", "share"]
     write(folder / "confusion.csv", pd.DataFrame(confusion, columns=columns))
+    columns = ["grouping", "epoch", "bin", "categories", "probability", "seen"]
+    write(folder / "sampling.csv", pd.DataFrame(sampling, columns=columns))
     pairs = [("PENCIL", 9, "none", 60, 0.4, 0.1), ("a&b <i>", 35, "PENCIL", 9, 0.2, 0.0)]
     columns = ["true", "true_images", "predicted", "predicted_images", "first", "last"]
     write(folder / "confused_pairs.csv", pd.DataFrame(pairs[: len(categories)], columns=columns))
-    sampling = [(e, label, 2, 1 / len(labels), 1.0) for e in range(1, 6) for label in labels]
-    columns = ["epoch", "bin", "categories", "probability", "seen"]
-    write(folder / "sampling.csv", pd.DataFrame(sampling, columns=columns))
 
 
 def write(path, table):

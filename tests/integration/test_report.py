@@ -209,7 +209,7 @@ def test_simcal_bins_take_the_place_of_rare_common_frequent(project):
     for word in ("rare", "common", "frequent"):
         assert not re.search(rf"\b{word}\b", text), word
     assert "4 in [1,20), 6 in [20,400), 2 in [400,8000), 0 in [8000,∞)" in text
-    assert "no such category has an object in the val images" in text
+    assert "the val images have no object of such a category" in text
     bars = pd.read_csv(project / "reports/plots/ap_by_frequency.csv")
     assert list(bars.group.unique()) == ["all", "[1,20)", "[20,400)", "[400,8000)", "[8000,∞)"]
     table = pd.read_csv(project / "reports/plots/ap_vs_frequency.csv")

@@ -9,15 +9,22 @@ import torch
 from mmdet.registry import MODELS
 
 import pipeline.detection  # noqa: F401
-from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins
+from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins, group_of
 from pipeline.diagnosis.classifier import write_classifier
 from pipeline.diagnosis.confusion import write_confusion
 from pipeline.diagnosis.sampling import write_sampling
+from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.training.class_history import FILE, ClassHistoryHook, collect
 
 COUNTS = (1, 3, 20, 200)
 CATEGORIES = [
-    {"id": 10 + i, "name": name, "image_count": COUNTS[i], "frequency": "rrcf"[i]}
+    {
+        "id": 10 + i,
+        "name": name,
+        "image_count": COUNTS[i],
+        "instance_count": COUNTS[i],
+        "frequency": "rrcf"[i],
+    }
     for i, name in enumerate(("one", "none", "twenty", "many"))
 ]
 
@@ -91,7 +98,8 @@ def test_a_loss_without_confusion_leaves_no_history(tmp_path):
 
 
 def read(path):
-    return pd.read_csv(path, keep_default_na=False)
+    table = pd.read_csv(path, keep_default_na=False)
+    return table[table.grouping == "lvis"] if "grouping" in table else table
 
 
 def test_confusion_by_bins_adds_up_and_names_the_largest_pair(tmp_path):
@@ -139,10 +147,18 @@ def test_without_hallucination_nothing_is_sampled(tmp_path):
 
 def test_bins_go_from_few_to_many_images_within_a_group():
     categories = [{"image_count": n, "frequency": "r"} for n in range(10, 0, -1)]
-    labels, bins = frequency_bins([*categories, {"image_count": 500, "frequency": "f"}])
+    labels, bins = frequency_bins([*categories, {"image_count": 500, "frequency": "f"}], LVIS)
     assert labels == [*(f"r{n + 1}" for n in range(BINS_A_GROUP)), "f1"]
     assert bins[:10].tolist() == sorted(bins[:10], reverse=True)
     assert bins[10] == BINS_A_GROUP
+
+
+def test_bins_of_the_other_grouping_start_with_what_was_not_in_training():
+    categories = [{"instance_count": n} for n in (30, 0, 5, 9000)]
+    labels, bins = frequency_bins(categories, SIMCAL)
+    assert labels == ["-1", "11", "21", "41"]
+    assert bins.tolist() == [2, 0, 1, 3]
+    assert [group_of(label) for label in labels] == ["", "1", "2", "4"]
 
 
 def test_norms_of_the_classes_without_background(tmp_path):
