@@ -130,6 +130,7 @@ def draw_confusion(confusion: pd.DataFrame, grouping) -> Figure | None:
         return None
     methods = list(dict.fromkeys(confusion.method))
     figure = Figure(figsize=(FULL_WIDTH, 0.7 + 3.4 * len(methods)), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)  # a reader's font may be higher than ours
     rows = figure.subplots(len(methods), 2, squeeze=False)
     others = confusion[confusion.predicted != "self"]
     for row, method in zip(rows, methods, strict=True):
