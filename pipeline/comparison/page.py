@@ -3,9 +3,9 @@
 from pipeline.comparison.formats import INTERVALS, notes
 from pipeline.comparison.grouping import differing
 from pipeline.comparison.plot import draw_rows
-from pipeline.comparison.table import Table
+from pipeline.comparison.table import Table, interval_text
 from pipeline.evaluation.groupings import GROUPINGS
-from pipeline.reporting.page import minus, render_template
+from pipeline.reporting.page import MINUS, render_template
 from pipeline.reporting.style import for_page, to_svg
 from pipeline.reporting.tables import percent
 
@@ -43,15 +43,16 @@ def headline(table, grouping):
 
 
 def sentence(table, columns) -> str:
-    """Which row is best in what."""
-    parts = []
+    """Which row is highest in what."""
+    best = {}
     for column in columns:
-        known = [row for row in table.rows if row.summary(column.key).mean is not None]
-        best = max(known, key=lambda row: row.summary(column.key).mean, default=None)
-        if best:
-            value = percent(best.summary(column.key).mean)
-            parts.append(f"{column.title} {value} ({best.title})")
-    return f"Highest {', '.join(parts)}." if parts else "No AP is defined."
+        means = {row.title: row.summary(column.key).mean for row in table.rows}
+        known = {title: mean for title, mean in means.items() if mean is not None}
+        if known:
+            title = max(known, key=known.get)
+            best.setdefault(title, []).append(f"{column.title} {percent(known[title])}")
+    said = [f"{title} is highest in {', '.join(parts)}" for title, parts in best.items()]
+    return f"{'; '.join(said)}." if said else "No AP is defined."
 
 
 def difference_rows(table) -> list[dict]:
@@ -62,10 +63,12 @@ def difference_rows(table) -> list[dict]:
 
 
 def difference_cell(table, row, key) -> dict:
-    """``sure``: the interval excludes 0."""
     value, interval = row.difference(table.baseline, key)
-    ends = interval and [minus(percent(end, signed=True)) for end in (interval.low, interval.high)]
-    return {"value": value, "ends": ends, "sure": bool(interval and interval.excludes_zero)}
+    return {
+        "value": value,
+        "interval": interval_text(interval).replace("-", MINUS) if interval else "",
+        "unsure": bool(interval and not interval.excludes_zero),
+    }
 
 
 def shared_settings(table) -> dict[str, str]:
@@ -76,10 +79,10 @@ def shared_settings(table) -> dict[str, str]:
 
 
 def own_settings(table) -> list[dict]:
-    """Of each row the params that not all rows have, beyond its labels."""
-    shared = shared_settings(table)
+    """Of each row the params that not all rows share, and that its labels do not show."""
+    shown = {*shared_settings(table), *table.labels}
     return [
-        {"title": row.title, "settings": {k: v for k, v in row.settings.items() if k not in shared}}
+        {"title": row.title, "settings": {k: v for k, v in row.settings.items() if k not in shown}}
         for row in table.rows
     ]
 
