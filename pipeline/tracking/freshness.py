@@ -50,7 +50,11 @@ def locked_stages(root, params):
         *(f"train_classifier@{name}" for name in params.classifier),
         *(f"fetch_checkpoint@{name}" for name in params.pretrained),
         *(f"import_checkpoint@{name}" for name in params.pretrained),
-        *(f"{stage}@{name}" for stage in ("predict", "evaluate") for name in params.report.methods),
+        *(
+            f"{stage}@{name}"
+            for stage in ("predict", "evaluate", "diagnose")
+            for name in params.report.methods
+        ),
     }
     return {name: stage for name, stage in stages.items() if name in names}
 

@@ -4,13 +4,13 @@ import importlib.metadata
 import platform
 import resource
 import socket
-import subprocess
 import time
 from datetime import datetime, timezone
 
 import torch
 from mmengine.dist import get_world_size
 
+from pipeline import git_state
 from pipeline.params import Params
 from pipeline.training.run_folder import PACKAGES
 
@@ -33,7 +33,8 @@ def environment(params: Params, name: str, scalars: list[dict]) -> dict:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
-        "git_commit": git_commit(),
+        "git_commit": git_state.commit(),
+        "git_dirty": git_state.is_dirty(),
         "hostname": socket.gethostname(),
     }
 
@@ -56,8 +57,3 @@ def peak_memory_mb():
 
 def cpu_name():
     return f"{platform.machine()} CPU"
-
-
-def git_commit():
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip() or None
