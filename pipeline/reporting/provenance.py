@@ -25,7 +25,7 @@ def model_rows(inputs) -> list[dict]:
         {
             "name": name,
             "commit": (found.get("git_commit") or "")[:12],
-            "uncommitted": found.get("git_uncommitted", False),
+            "uncommitted": found.get("git_dirty", False),
             "workers": workers(found),
             **{key: found.get(key) for key in ("started", "device", "python", "torch", "hostname")},
         }

@@ -3,7 +3,7 @@
 Reads params.yaml, dvc.lock, data/<name>/, models/, predictions/ and reports/. Writes one parent run
 per configuration and one child run per stage to the server of params.yaml's tracking.uri
 ("sqlite": mlflow.db and mlartifacts/ in the project's folder; open them with `mlflow ui`).
-Nothing changed since the last time: nothing is done. No server: a warning, and exit code 0.
+What the server has already is not sent again. No server: a warning, and exit code 0.
 """
 
 import argparse
@@ -23,7 +23,11 @@ def main():
         os.nice(10)
         signal.alarm(LIVE_LIMIT_SECONDS)  # ends the process: no training leaves one behind
     try:
-        print(sync(arguments.root, arguments.scalars, live=arguments.live, force=arguments.force))
+        print(sync(arguments.root, arguments.scalars, live=arguments.live, force=True))
+        if arguments.experiments:
+            from pipeline.tracking.experiments import sync_experiments
+
+            print(sync_experiments(arguments.root))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
@@ -37,7 +41,9 @@ def parse_arguments():
     )
     parser.add_argument("command", choices=["sync"], help="bring MLflow up to date with the files")
     parser.add_argument("--root", type=Path, default=Path(), help="the folder of params.yaml")
-    parser.add_argument("--force", action="store_true", help="also where no file has changed")
+    parser.add_argument(
+        "--experiments", action="store_true", help="all DVC experiments too, from git and the cache"
+    )
     parser.add_argument(
         "--live", action="store_true", help="while training: give up at once if a mirror is running"
     )

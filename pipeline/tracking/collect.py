@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from pipeline.files import read_json
-from pipeline.tracking import configuration
+from pipeline.tracking import configuration, lineage
 from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
 
 DESCRIPTION = "mlflow.note.content"  # Markdown
@@ -31,7 +31,19 @@ def collect_stages(project):
     for method in project.params.report.methods:
         records += [collect_predict(project, method), collect_evaluate(project, method)]
     records += [collect_report(project)]
-    return [record for record in records if record]
+    found = [record for record in records if record]
+    for record in found:
+        record.tags |= group_tags(project)
+        if text := project.locked.get(record.tags["stage"]):
+            record.tags["dvc.outs"] = text
+    return found
+
+
+def group_tags(project):
+    """By these the UI gathers the seeds of one configuration."""
+    digests = {name: split.digest for name, split in project.splits.items()}
+    group = configuration.group(project.params, digests)
+    return {"group": group, "seed": str(project.params.seed)}
 
 
 def collect_pipeline(project, children):
@@ -45,6 +57,12 @@ def collect_pipeline(project, children):
             "kind": "pipeline",
             "config_hash": configuration.config_hash(params, digests),
             "method": headline,
+            "mlflow.source.name": "dvc.yaml",
+            "mlflow.source.type": "PROJECT",
+            **group_tags(project),
+            **lineage.dvc_tags(project.locked),
+            **lineage.environment_tags(children),
+            **lineage.git_tags(children, root),
         },
         params=configuration.flatten(configuration.resolved(params)),
         artifacts=existing(root, "params.yaml", "dvc.yaml", "dvc.lock"),
@@ -63,6 +81,7 @@ def collect_pipeline(project, children):
         record.tags |= description(root / "reports" / "ap_by_frequency.md")
     starts = [child.started for child in children if child.started]
     record.started = min(starts, default=None)
+    record.ended = max((child.ended for child in children if child.ended), default=None)
     needed = {"report", *(f"evaluate@{method}" for method in params.report.methods)}
     record.finished = needed <= names and all(child.finished for child in children)
     return record
@@ -90,7 +109,14 @@ def collect_prepare(project):
             counted = {f"categories_{name}": counts[key] for key, name in FREQUENCIES.items()}
             record.metrics |= {"categories": counts.total(), **counted}
         record.artifacts = [(path, None)]
+        add_times(record, *path.parent.glob("*.*"))
     return record
+
+
+def add_times(record, *files):
+    """Of the files' writing, where nothing notes when the stage ran."""
+    times = [int(path.stat().st_mtime * 1000) for path in files if path.is_file()]
+    record.started, record.ended = min(times, default=None), max(times, default=None)
 
 
 def data_params(project):
@@ -116,6 +142,8 @@ def collect_training(project, method):
         add_environment(project, record, environment)
     if scalars.is_file():
         add_scalars(project, record, scalars)
+        if record.started is None and record.points:
+            record.started = int(scalars.stat().st_mtime * 1000) - record.points[-1][-1]
     record.artifacts = existing(folder, "config.py")
     return record
 
@@ -148,12 +176,15 @@ def add_scalars(project, record, path):
     lines = path.read_bytes().splitlines(keepends=True)
     if lines and lines[0].endswith(b"\n"):
         record.identity = hashlib.md5(lines[0], usedforsecurity=False).hexdigest()
+    elapsed, before = 0.0, 0  # s; summed as a training's cost is
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            step = row.pop("step")
+            step = int(row.pop("step"))
+            elapsed += row.get("time", 0) * (step - before)
+            before, milli = step, round(1000 * elapsed)
             record.points += [
-                (clean(key), float(value), int(step))
+                (clean(key), float(value), step, milli)
                 for key, value in row.items()
                 if is_number(value)
             ]
@@ -170,6 +201,7 @@ def collect_predict(project, method):
         record.metrics = {"detections": count_rows(path)}
     params = configuration.plain(project.params.predict)
     record.params = configuration.flatten(params)
+    add_times(record, path)
     return record
 
 
@@ -190,14 +222,26 @@ def collect_evaluate(project, method):
     with noting(project):
         record.metrics = numbers(read_json(path))
     record.artifacts = existing(project.root / "reports" / "per_category", f"{method}.csv")
+    add_times(record, path, *(file for file, _ in record.artifacts))
+    record.artifacts += diagnosis_files(project, method)
     return record
+
+
+def diagnosis_files(project, method):
+    """(file, folder in MLflow) of what the stage `diagnose` wrote about the method."""
+    if f"diagnose@{method}" in project.stale:
+        return []
+    found = existing(project.root / "reports" / "diagnosis" / method, "**/*")
+    return [(path, path.parent.relative_to(project.root).as_posix()) for path, _ in found]
 
 
 def collect_report(project):
     if not project.is_current("report", project.root / "reports" / "index.html"):
         return None
     report = configuration.plain(project.params.report)
-    return stage_record("report", params=configuration.flatten(report))
+    record = stage_record("report", params=configuration.flatten(report))
+    add_times(record, *(path for path, _ in report_files(project.root)))
+    return record
 
 
 def report_files(root):

@@ -30,6 +30,14 @@ def config_hash(params, digests):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def group(params, digests):
+    """One text for all seeds of a configuration, such as "bacl, alpha 0.5 · symbols · 1f09a3c2"."""
+    values = {key: value for key, value in resolved(params).items() if key != "seed"}
+    text = json.dumps([values, digests], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{deviating_name(params)} · {params.data.name} · {digest}"
+
+
 def flatten(values, prefix=""):
     """Nested mappings as one, with dotted keys and texts as MLflow keeps them."""
     flat = {}
@@ -48,10 +56,14 @@ def headline_method(params):
 
 def run_name(params):
     """Such as "bacl, alpha 0.5 · seed 0 · symbols": first what differs, as columns are narrow."""
+    return f"{deviating_name(params)} · seed {params.seed} · {params.data.name}"
+
+
+def deviating_name(params):
     method = headline_method(params)
     block = params.method(method)
     words = [*deviations(block.loss), *deviations(getattr(block, "hallucination", None))]
-    return f"{', '.join([method, *words])} · seed {params.seed} · {params.data.name}"
+    return ", ".join([method, *words])
 
 
 def deviations(block):

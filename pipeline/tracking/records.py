@@ -17,6 +17,7 @@ class Project:
     stale: set = field(default_factory=set)
     running: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
+    locked: dict = field(default_factory=dict)  # stage -> its outputs' hashes
 
     def is_current(self, stage, path):
         return stage not in self.stale and path.is_file()
@@ -28,7 +29,8 @@ class Project:
 
 @dataclass
 class Record:
-    """One run. Times are in ms since 1970; ``points`` are (key, value, step).
+    """One run. Times are in ms since 1970; ``points`` are (key, value, step, ms since the
+    training's start).
 
     ``identity`` names the training the points came from: points of two trainings never mix.
     """

@@ -8,10 +8,12 @@ import json
 import logging
 import time
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from pipeline.tracking import views
 
 METRICS_PER_BATCH = 1000
 OTHERS_PER_BATCH = 100
@@ -21,7 +23,7 @@ EXPERIMENT_TAGS = {
         "switch to Model training, top left."
     )
 }
-CONTEXTS = {"train": "training", "val": "evaluation"}
+SUPERSEDED = "superseded"  # the tag of runs that the mirror itself has thrown away
 
 for noisy in ("alembic", "mlflow"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -30,8 +32,8 @@ for noisy in ("alembic", "mlflow"):
 def mirror(uri, experiment, artifact_location, parent, children, datasets):
     """Bring the runs of one configuration up to date; returns the experiment's id.
 
-    ``datasets`` maps a split to (name, digest, path). Numbers go first, files after: a store of
-    files that fails leaves the numbers complete.
+    ``datasets`` are those of pipeline/tracking/datasets.py. Numbers go first, files after: a
+    store of files that fails leaves the numbers complete.
     """
     client = MlflowClient(tracking_uri=uri)
     experiment = open_experiment(client, experiment, artifact_location)
@@ -39,7 +41,7 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets):
     found = find_runs(client, experiment, same)
     parent_run = put_run(client, experiment, parent, only_one(client, found))
     if not parent_run.inputs or not parent_run.inputs.dataset_inputs:
-        client.log_inputs(parent_run.info.run_id, [dataset_input(*d) for d in datasets.items()])
+        client.log_inputs(parent_run.info.run_id, [dataset_input(d) for d in datasets])
     written = [(parent_run, parent)]
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
     of_parent = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run.info.run_id}'"
@@ -55,36 +57,60 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets):
 
 
 def open_experiment(client, name, artifact_location):
-    """The experiment's id; it is made, or taken out of the bin, if need be."""
+    """The experiment's id; it is made, or taken out of the bin, and given its views, if need be."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS)
+            return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS | views.tags())
         except MlflowException:  # another machine was faster, or there is a real reason
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
+    for key in views.tags().keys() - experiment.tags.keys():
+        client.set_experiment_tag(experiment.experiment_id, key, views.tags()[key])
     return experiment.experiment_id
 
 
 def find_runs(client, experiment, condition):
-    return list(client.search_runs([experiment], condition, order_by=["attributes.start_time ASC"]))
+    """Also those that a user put in the bin: the mirror shows what the files say."""
+    order, found, token = ["attributes.start_time ASC"], [], None
+    while token is None or token:
+        page = client.search_runs([experiment], condition, ViewType.ALL, 1000, order, token)
+        found += [run for run in page if SUPERSEDED not in run.data.tags]
+        token = page.token or ""
+    return found
 
 
 def only_one(client, runs):
-    """The fullest, or None; the others come from requests whose answer came too late."""
-    runs = sorted(runs, key=lambda run: len(run.data.metrics), reverse=True)
+    """The fullest, out of the bin if need be, or None.
+
+    The others come from requests whose answer came too late.
+    """
+    runs = sorted(runs, key=lambda run: (is_active(run), len(run.data.metrics)), reverse=True)
     for run in runs[1:]:
-        client.delete_run(run.info.run_id)
+        throw_away(client, run)
+    if runs and not is_active(runs[0]):
+        client.restore_run(runs[0].info.run_id)
     return runs[0] if runs else None
+
+
+def is_active(run):
+    return run.info.lifecycle_stage == "active"
+
+
+def throw_away(client, run):
+    if not is_active(run):  # its tags cannot be set
+        client.restore_run(run.info.run_id)
+    client.set_tag(run.info.run_id, SUPERSEDED, "true")
+    client.delete_run(run.info.run_id)
 
 
 def put_run(client, experiment, record, run):
     """Update ``run``, or a new one if it is None or holds the curves of another training."""
     if run and of_another_training(run, record):
-        client.delete_run(run.info.run_id)
+        throw_away(client, run)
         run = None
     if run is None:
         run = client.create_run(experiment, record.started, record.tags, record.name)
@@ -117,22 +143,22 @@ def log_new_values(client, run, record):
 def log_new_points(client, run, record):
     """Send the curves' points after the last step sent before.
 
-    All carry the run's start as their time: MLflow keeps one of two equal points, so a sync that
-    broke off before it set the tag doubles nothing.
+    Their times follow from the run's start and the file alone: MLflow keeps one of two equal
+    points, so a sync that broke off before it set the tag doubles nothing.
     """
     last = int(run.data.tags.get("last_step", -1))
     points = [point for point in record.points if point[2] > last]
     started = run.info.start_time
     for batch in batches(points, METRICS_PER_BATCH):
-        metrics = [Metric(key, value, started, step) for key, value, step in batch]
+        metrics = [Metric(key, value, started + ms, step) for key, value, step, ms in batch]
         client.log_batch(run.info.run_id, metrics=metrics)
     if points:
-        client.set_tag(run.info.run_id, "last_step", max(step for _, _, step in points))
+        client.set_tag(run.info.run_id, "last_step", max(step for _, _, step, _ in points))
 
 
 def set_status(client, run, record):
     wanted = "FINISHED" if record.finished else "RUNNING"
-    if run.info.status == wanted and record.ended in (None, run.info.end_time):
+    if run.info.status == wanted:
         return
     if record.finished:
         client.set_terminated(run.info.run_id, wanted, record.ended)
@@ -154,11 +180,11 @@ def upload_artifacts(client, run, record):
     client.set_tag(run.info.run_id, "artifacts", digest.hexdigest())
 
 
-def dataset_input(split, dataset):
-    name, digest, path = dataset
-    source = json.dumps({"uri": str(path)})
-    tag = InputTag("mlflow.data.context", CONTEXTS[split])
-    return DatasetInput(Dataset(name, digest, "local", source), [tag])
+def dataset_input(record):
+    tag = InputTag("mlflow.data.context", record.context)
+    source, profile = json.dumps(record.source), json.dumps(record.profile)
+    dataset = Dataset(record.name, record.digest, record.source_type, source, profile=profile)
+    return DatasetInput(dataset, [tag])
 
 
 def batches(items, size):

@@ -24,17 +24,20 @@ MIRRORED = (
     "reports/index.html",
     "reports/ap_by_frequency.*",
     "reports/plots/**/*",
+    "reports/diagnosis/**/*",
 )
 OWN_ENTRY = re.compile(r"^  track:\n(?:    .*\n)*", re.MULTILINE)
-IMAGE_KEY = b'"neg_category_ids"'  # stands once in every image of an LVIS-format file
+# each stands once in every image, and in every annotation, of a file that `prepare` wrote
+IMAGE_KEY, BOX_KEY = b'"neg_category_ids"', b'"bbox"'
 
 
 @dataclass(frozen=True)
 class FileScan:
-    """What a reading of a file gave; ``images`` is 0 for anything but annotations."""
+    """What a reading of a file gave; The numbers are 0 for anything but annotations."""
 
     digest: str
     images: int
+    boxes: int = 0
 
 
 def state_digest(root, uri, experiment):
@@ -69,14 +72,14 @@ def read_stamp(root):
 
 
 def write_stamp(root, digest, scans):
-    write_json(root / STAMP, {"digest": digest, "scans": scans})
+    write_json(root / STAMP, {"digest": digest, "files": scans})
 
 
 class FileScanner:
     """Reads annotation files and weights, gigabytes with LVIS, only once while they stay equal."""
 
     def __init__(self, stamp):
-        self.known = stamp.get("scans", {})
+        self.known = stamp.get("files", {})
         self.used = {}
 
     def scan(self, path: Path) -> FileScan:
@@ -91,11 +94,13 @@ class FileScanner:
 
 
 def scan_file(path):
-    digest, images, tail = hashlib.md5(usedforsecurity=False), 0, b""
+    digest = hashlib.md5(usedforsecurity=False)
+    counts, tails = {IMAGE_KEY: 0, BOX_KEY: 0}, {IMAGE_KEY: b"", BOX_KEY: b""}
     with open(path, "rb") as file:
         while chunk := file.read(1 << 22):
             digest.update(chunk)
-            text = tail + chunk
-            images += text.count(IMAGE_KEY)
-            tail = text[-len(IMAGE_KEY) + 1 :]
-    return FileScan(digest.hexdigest(), images)
+            for key, tail in tails.items():
+                text = tail + chunk
+                counts[key] += text.count(key)
+                tails[key] = text[-len(key) + 1 :]
+    return FileScan(digest.hexdigest(), counts[IMAGE_KEY], counts[BOX_KEY])

@@ -1,30 +1,36 @@
 """One sync: look at the files, ask the server, write the runs, remember what was written."""
 
-import subprocess
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import params as params_file
-from pipeline.tracking import collect, server, stamp
-from pipeline.tracking.freshness import stale_stages
+from pipeline.tracking import collect, server, stamp, views
+from pipeline.tracking.datasets import dataset_records
+from pipeline.tracking.freshness import locked_stages, stale_stages
+from pipeline.tracking.lineage import locked_outputs
 from pipeline.tracking.records import Project
 
 AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
 STAGE_SECONDS = 15
 
 
-def sync(root, running=(), live=False, force=False, seconds=None):
+def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
     """Mirror the pipeline's folder ``root``; returns a text that says what was done.
 
     ``running`` has (method, scalars file) of trainings under way. A server on the network gets
-    ``seconds`` for everything; None: it may be slow. Whatever MLflow does, there is no exception:
-    a server that fails gives a warning on stderr. ``ValueError`` for a bad params.yaml.
+    ``seconds`` for everything; None: it may be slow. ``force``: ask the server even where no file
+    has changed. ``copy``: ``root`` is that copy of an experiment's files. Whatever MLflow
+    does, there is no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad params.yaml.
     """
     root = Path(root).resolve()
     params = params_file.load(root / "params.yaml")
     if not params.tracking.enabled:
         return "tracking is off"
-    project = server.project_root(root)
+    if copy:
+        params = replace(params, tracking=copy.tracking)
+    project = copy.project if copy else server.project_root(root)
     uri = server.resolve_uri(params.tracking.uri, project)
     try:
         if not (live or force) and is_up_to_date(root, uri, params):
@@ -37,7 +43,7 @@ def sync(root, running=(), live=False, force=False, seconds=None):
                 return "the MLflow mirror is up to date"
             if reason := server.why_unreachable(uri):
                 return warn(f"MLflow at {server.printable(uri)} was skipped: {reason}; {AGAIN}")
-            return mirror_files(root, params, uri, project, dict(running), live, seconds)
+            return mirror_files(root, params, uri, project, dict(running), live, seconds, copy)
     except OSError as error:  # such as a folder that may only be read
         return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
 
@@ -50,15 +56,16 @@ def is_up_to_date(root, uri, params):
     return stamp.read_stamp(root).get("digest") == digest
 
 
-def mirror_files(root, params, uri, project, running, live, seconds):
+def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     digest = stamp.state_digest(root, uri, params.tracking.experiment)
-    scanner = stamp.FileScanner(stamp.read_stamp(root))
+    scanner = copy.scanner if copy else stamp.FileScanner(stamp.read_stamp(root))
     folder = find_folder(root, params, scanner, running)
     if folder is None:
         return "nothing to mirror yet: `prepare` has not run for this params.yaml"
     children = collect.collect_stages(folder)
     parent = collect.collect_pipeline(folder, children)
-    parent.tags |= git_tags(root)
+    if name := copy.name if copy else os.environ.get("DVC_EXP_NAME"):
+        parent.tags["dvc.experiment"] = name
     for problem in folder.problems:
         warn(problem)
     server.use_short_timeouts(patient=seconds is None and not live)
@@ -72,29 +79,23 @@ def mirror_files(root, params, uri, project, running, live, seconds):
 
 def find_folder(root, params, scanner, running):
     """The folder's state, or None where the data of this params.yaml is not there yet."""
-    problems = []
+    problems, stale, locked = [], set(), {}
     try:
         stale = stale_stages(root, params, scanner.md5_of)
+        locked = locked_outputs(locked_stages(root, params), stale)
     except ValueError as error:
-        stale = set()
         problems.append(str(error))
     data = root / "data" / params.data.name
     files = {split: data / f"{split}.json" for split in ("train", "val")}
     if "prepare" in stale or not all(path.is_file() for path in files.values()):
         return None
     splits = {split: scanner.scan(path) for split, path in files.items()}
-    return Project(root, params, splits, stale, running, problems)
+    return Project(root, params, splits, stale, running, problems, locked)
 
 
 def write_runs(uri, params, project, folder, parent, children, seconds):
-    datasets = {
-        split: (
-            f"{params.data.name}/{split}",
-            found.digest,
-            folder.root / "data" / params.data.name / f"{split}.json",
-        )
-        for split, found in folder.splits.items()
-    }
+    categories = children[0].metrics.get("categories")  # `prepare` is the first
+    datasets = dataset_records(folder, categories)
     location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
     try:
         from pipeline.tracking import runs  # before the limit: the import is not the server's time
@@ -110,16 +111,6 @@ def write_runs(uri, params, project, folder, parent, children, seconds):
     return None
 
 
-def git_tags(root):
-    command = ["git", "-C", str(root), "rev-parse", "--verify", "-q", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    commit = result.stdout.strip()
-    return {"mlflow.source.git.commit": commit} if commit else {}
-
-
 def summary(uri, experiment, folder, children):
     stale = ", ".join(sorted(folder.stale))
     left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
@@ -128,8 +119,8 @@ def summary(uri, experiment, folder, children):
 
 
 def where_to_look(uri, experiment):
-    """The experiment's page; without the choice in its address MLflow 3 opens one for chat apps."""
-    page = f"/#/experiments/{experiment}?workflowType=machine_learning"
+    """The page of the configurations, with their APs."""
+    page = views.address(experiment)
     if server.is_remote(uri):
         return f"see {server.printable(uri).rstrip('/')}{page}"
     place = "" if server.database_file(uri) else f" --backend-store-uri {server.printable(uri)}"

@@ -5,7 +5,6 @@ import os
 import platform
 import resource
 import socket
-import subprocess
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,10 +12,9 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_world_size
 
+from pipeline import git_state
 from pipeline.params import Params
 from pipeline.training.run_folder import PACKAGES
-
-CODE = ("configs/detectors", "dvc.yaml", "pipeline", "stages")
 
 
 def environment(params: Params, name: str, scalars: list[dict]) -> dict:
@@ -38,8 +36,8 @@ def environment(params: Params, name: str, scalars: list[dict]) -> dict:
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
         "cores": os.cpu_count(),
-        "git_commit": git("rev-parse", "HEAD") or None,
-        "git_uncommitted": bool(git("status", "--porcelain", "--", *CODE)),
+        "git_commit": git_state.commit(),
+        "git_dirty": git_state.is_dirty(),
         "hostname": socket.gethostname(),
     }
 
@@ -66,12 +64,3 @@ def cpu_name():
     lines = cpus.read_text(errors="replace").splitlines() if cpus.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else f"{platform.machine()} CPU"
-
-
-def git(*arguments):
-    """What git says; "" where this is no repository, or git is not there."""
-    try:
-        done = subprocess.run(("git", *arguments), capture_output=True, text=True)
-    except OSError:
-        return ""
-    return done.stdout.strip()

@@ -16,11 +16,11 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
+from pipeline import git_state
 from pipeline.data.places import categories
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Params, Representation
 from pipeline.training.checks import first_difference
-from pipeline.training.environment import git_commit
 from pipeline.training.recipe import build_model, detector_config
 from pipeline.training.safe_load import load_safely, state_dict_of
 from pipeline.training.weights_file import checked_digest, local_file
@@ -235,7 +235,8 @@ def origin(name, block, digest, checkpoint) -> dict:
         "sha256": digest,
         "origin": checkpoint.origin,
         "class_order_checked": checkpoint.classes is not None,
-        "git_commit": git_commit(),
+        "git_commit": git_state.commit(),
+        "git_dirty": git_state.is_dirty(),
     }
 
 

@@ -1,5 +1,7 @@
 """How busy the machine is while it trains, under the names that MLflow's UI shows as such."""
 
+import contextlib
+
 import psutil
 import torch
 
@@ -13,11 +15,22 @@ def system_usage() -> dict[str, float]:
         "system/cpu_utilization_percentage": psutil.cpu_percent(),
         "system/system_memory_usage_megabytes": memory.used / MEGABYTE,
         "system/system_memory_usage_percentage": memory.percent,
+        "system/process_memory_usage_megabytes": process_memory() / MEGABYTE,
     }
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             usage |= gpu_usage(number)
     return usage
+
+
+def process_memory() -> int:
+    """Bytes of this process and its data-loading workers; pages they share count for each."""
+    own = psutil.Process()
+    total = 0
+    for process in (own, *own.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # a worker has just ended
+            total += process.memory_info().rss
+    return total
 
 
 def gpu_usage(number) -> dict[str, float]:

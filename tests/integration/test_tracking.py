@@ -45,13 +45,24 @@ def start_command(project):
     return subprocess.Popen(command, cwd=background.CODE, stdout=pipe, stderr=pipe)
 
 
+def start_track_stage(project):
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.track"],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(background.CODE)},
+        stdout=pipe,
+        stderr=pipe,
+    )
+
+
 def finish(process):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err.decode()
     return out.decode(), err.decode()
 
 
-def timed_command(project):
+def timed_command(project, start_command=start_command):
     start = time.monotonic()
     out, err = finish(start_command(project))
     return out, err, time.monotonic() - start
@@ -85,7 +96,7 @@ def edit_params(project, old, new):
 def test_one_parent_with_the_headline_and_a_child_per_stage(project):
     out, err = finish(start_command(project))
     assert out.startswith("mirrored 1 pipeline run and 8 stage runs")
-    assert "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning" in out
+    assert "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning" in out
     assert err == ""
     client, runs = runs_of(database(project))
     (parent,) = parents(runs)
@@ -112,7 +123,7 @@ def test_one_parent_with_the_headline_and_a_child_per_stage(project):
 def test_again_changes_nothing_and_a_longer_training_adds_only_its_new_steps(project):
     write_training(project, "bacl", scalars(range(1, 1501)))
     sync(project)
-    out, err, seconds = timed_command(project)
+    out, err, seconds = timed_command(project, start_track_stage)
     assert (out, err) == ("the MLflow mirror is up to date\n", "")
     assert seconds < 1.5
     write_training(project, "bacl", scalars(range(1, 1502)))
@@ -148,7 +159,7 @@ def test_each_configuration_has_its_parent(project):
 
 
 def test_six_cold_processes_make_one_parent(project):
-    processes = [start_command(project) for _ in range(6)]
+    processes = [start_track_stage(project) for _ in range(6)]
     outputs = [finish(process) for process in processes]
     assert [err for _, err in outputs] == [""] * 6
     assert sum(out.startswith("mirrored") for out, _ in outputs) == 1
@@ -264,17 +275,6 @@ def far(tmp_path_factory):
     """A server that is not the project's own."""
     with Server(tmp_path_factory.mktemp("server")) as started:
         yield started
-
-
-def start_track_stage(project):
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-m", "stages.track"],
-        cwd=project,
-        env=os.environ | {"PYTHONPATH": str(background.CODE)},
-        stdout=pipe,
-        stderr=pipe,
-    )
 
 
 def assert_one_warning(err, uri, words=""):

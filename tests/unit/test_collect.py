@@ -8,11 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import params as params_file
-from pipeline.tracking import collect, configuration, server, stamp
+from pipeline.tracking import (
+    collect,
+    configuration,
+    datasets,
+    freshness,
+    lineage,
+    server,
+    stamp,
+)
 from pipeline.tracking.freshness import stale_stages
 from pipeline.tracking.records import Project, clean
 
-ROWS = '{"step": 10, "epoch": 1, "loss": 2.5}\n{"step": 20, "epoch": 1, "loss": 2.0}\n'
+ROWS = (
+    '{"step": 10, "epoch": 1, "loss": 2.5, "time": 0.5}\n'
+    '{"step": 20, "epoch": 1, "loss": 2.0, "time": 0.25}\n'
+)
 ENVIRONMENT = {"stage": "train_classifier", "name": "bacl", "started": "2026-01-02T03:04:05+00:00"}
 # As DVC writes it: inputs are files inside an output (weights), folders of outputs (metrics).
 LOCK = """\
@@ -77,10 +88,12 @@ def by_stage(project):
 def test_a_training_is_read_from_its_files(folder):
     record = by_stage(project(folder))["train_classifier@bacl"]
     assert record.points == [
-        ("epoch", 1.0, 10),
-        ("loss", 2.5, 10),
-        ("epoch", 1.0, 20),
-        ("loss", 2.0, 20),
+        ("epoch", 1.0, 10, 5000),
+        ("loss", 2.5, 10, 5000),
+        ("time", 0.5, 10, 5000),
+        ("epoch", 1.0, 20, 7500),
+        ("loss", 2.0, 20, 7500),
+        ("time", 0.25, 20, 7500),
     ]
     assert record.ended - record.started == 2500
     assert record.params["from"] == "bce"
@@ -148,7 +161,7 @@ def test_a_running_training_is_read_from_where_it_writes(folder):
     write(scalars, ROWS.replace("2.0", "7.0"))
     running = project(folder, stale={"train_classifier@bacl"}, running={"bacl": scalars})
     record = by_stage(running)["train_classifier@bacl"]
-    assert record.points[-1] == ("loss", 7.0, 20)
+    assert ("loss", 7.0, 20, 7500) in record.points
     assert not record.finished
 
 
@@ -166,6 +179,74 @@ def test_the_hash_ignores_where_the_work_runs_and_sees_everything_else(folder):
     assert hash_of(text, ("e",)) != same
 
 
+def test_seeds_of_a_configuration_are_one_group_and_other_settings_another(folder):
+    text = (folder / "params.yaml").read_text()
+
+    def group_of(*edit):
+        write(folder / "changed.yaml", text.replace(*edit))
+        return configuration.group(params_file.load(folder / "changed.yaml"), {"train": "d"})
+
+    same = group_of("", "")
+    assert group_of("\nseed: 0", "\nseed: 7") == same
+    assert same.startswith("bacl · symbols · ")
+    for edit in (("alpha: 0.85", "alpha: 0.5"), ("epochs: 12", "epochs: 13")):
+        assert group_of(*edit) != same
+
+
+def test_the_parent_tells_hashes_commit_and_machine(folder):
+    noted = {"git_commit": "abc", "git_dirty": True, "python": "3.11.2", "device": "a CPU"}
+    write(folder / "models/bacl/environment.json", json.dumps(ENVIRONMENT | noted))
+    locked = {"evaluate@bacl": "reports/metrics/bacl.json ccc"}
+    here = project(folder, locked=locked)
+    tags = collect.collect_pipeline(here, collect.collect_stages(here)).tags
+    wanted = {
+        "mlflow.source.git.commit": "abc",
+        "git.commit": "abc",
+        "git.dirty": "True",
+        "environment.python": "3.11.2",
+        "environment.device": "a CPU",
+        "dvc.evaluate.bacl": "reports/metrics/bacl.json ccc",
+        "seed": "0",
+    }
+    assert tags.items() >= wanted.items()
+
+
+def test_hashes_are_those_of_stages_that_are_current(folder):
+    write(folder / "dvc.lock", LOCK)
+    stages = freshness.locked_stages(folder, params_file.load(folder / "params.yaml"))
+    found = lineage.locked_outputs(stages, {"evaluate@bacl"})
+    assert found == {
+        "train_representation@bce": "models/bce aaa.dir",
+        "train_classifier@bacl": "models/bacl bbb.dir",
+    }
+
+
+def test_a_diagnosis_belongs_to_the_evaluation_unless_it_is_old(folder):
+    write(folder / "reports/metrics/bacl.json", "{}")
+    write(folder / "reports/diagnosis/bacl/plots/errors.svg", "<svg/>")
+    (found,) = by_stage(project(folder))["evaluate@bacl"].artifacts
+    assert (found[0].name, found[1]) == ("errors.svg", "reports/diagnosis/bacl/plots")
+    assert not by_stage(project(folder, stale={"diagnose@bacl"}))["evaluate@bacl"].artifacts
+
+
+def sources(preset, root):
+    return {
+        split: datasets.source_of(params_file.load(preset).data, split, root)
+        for split in ("train", "val")
+    }
+
+
+def test_the_data_come_from_a_generator_an_address_or_a_file(folder, root):
+    kind, made = sources(root / "params.yaml", folder)["train"]
+    assert (kind, made["tags"]["mlflow.source.name"]) == ("code", "pipeline/data/symbols.py")
+    assert made["tags"]["seed"] == "0"
+    kind, fetched = sources(root / "configs/presets/lvis_v1_r50.yaml", folder)["val"]
+    assert kind == "http"
+    assert fetched["url"].endswith("/lvis_v1_val.json.zip")
+    kind, own = sources(root / "configs/presets/own_data.yaml", folder)["val"]
+    assert (kind, own["uri"].endswith(".json")) == ("local", True)
+
+
 def test_the_run_name_tells_what_differs_from_the_defaults(folder):
     text = (folder / "params.yaml").read_text()
     write(folder / "params.yaml", text.replace("alpha: 0.85", "alpha: 0.5"))
@@ -176,9 +257,11 @@ def test_the_run_name_tells_what_differs_from_the_defaults(folder):
 def test_images_are_counted_across_the_borders_of_reading(tmp_path):
     path = tmp_path / "train.json"
     images = [{"id": i, "neg_category_ids": [1]} for i in range(200_000)]
-    path.write_text(json.dumps({"images": images}))
+    boxes = [{"bbox": [i, 1, 2, 3], "segmentation": []} for i in range(100_001)]
+    path.write_text(json.dumps({"images": images, "annotations": boxes}))
     assert path.stat().st_size > 1 << 22
-    assert stamp.scan_file(path).images == 200_000
+    scan = stamp.scan_file(path)
+    assert (scan.images, scan.boxes) == (200_000, 100_001)
 
 
 def test_the_mirrors_own_entry_in_dvc_lock_is_no_change(folder):
