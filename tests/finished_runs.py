@@ -49,6 +49,7 @@ def write_results(folder, values, results, bootstraps=(), data="d0.dir", code=No
 
     ``results``: method -> metrics; ``bootstraps``: method -> metric -> array.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     dump(folder / "params.yaml", values)
     for method, found in results.items():
         write(folder / f"reports/metrics/{method}.json", json.dumps(found))

@@ -146,15 +146,17 @@ def check_members(project, output):
 
 
 def check_table(project, output):
-    with (project / "reports/ablations/parts.csv").open() as file:
-        rows = {row["member"]: row for row in csv.DictReader(file)}
+    folder = project / "reports" / "comparisons" / "parts"
+    with (folder / "table.csv").open() as file:
+        rows = {row["row"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["margin", "all"]
-    assert (project / "reports/ablations/parts.md").read_text() in output
+    assert (folder / "table.md").read_text() in output
+    assert "parts-margin-" in (folder / "index.html").read_text()
     for member, row in rows.items():
         reference = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/exps")
         own = next(line for line in reference.split() if f"/parts-{member}-" in line)
         found = json.loads(run(project, "git", "show", f"{own}:reports/metrics/bacl.json"))
-        assert float(row["AP"]) == pytest.approx(100 * found["AP"], abs=1e-4)
+        assert float(row["AP"]) == found["AP"]
 
 
 def check_experiments(project):

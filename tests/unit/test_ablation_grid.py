@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
+from finished_runs import add_experiment, make_repository, metrics, settings
 
 from pipeline.ablation import experiments, run, table
 from pipeline.ablation.grid import load_grid
@@ -110,31 +111,38 @@ def test_two_members_that_are_the_same_are_refused(load):
 def test_members_side_by_side_get_a_gpu_each():
     assert one_gpu({"compute": {"gpus": "auto"}}, 2, 2) == ("++compute.gpus=1",)
     assert one_gpu({}, 2, 2) == ("++compute.gpus=1",)
-    for settings, workers, gpus in (({}, 1, 2), ({}, 2, 0), ({"compute": {"gpus": 2}}, 2, 4)):
-        assert one_gpu(settings, workers, gpus) == ()
+    for values, workers, gpus in (({}, 1, 2), ({}, 2, 0), ({"compute": {"gpus": 2}}, 2, 4)):
+        assert one_gpu(values, workers, gpus) == ()
 
 
-def finished_run(load, monkeypatch, values):
-    """Two seeds of one member, whose metrics are ``values``."""
-    members = load("members: {a: []}\ngrid: {seed: [0, 1]}")
-    monkeypatch.setattr(experiments, "finished", lambda: {"e0": "r0", "e1": "r1"})
-    monkeypatch.setattr(experiments, "metrics", lambda reference, method: values[reference])
-    return [Run(m, f"e{i}", None, (), "done") for i, m in enumerate(members)]
-
-
-def test_the_table_has_mean_and_deviation_over_seeds(load, monkeypatch, tmp_path):
-    values = {
-        "r0": {"AP": 0.10, "APr": None, "APc": 0.2, "APf": 0.3},
-        "r1": {"AP": 0.12, "APr": None, "APc": 0.2, "APf": 0.3},
-    }
-    runs = finished_run(load, monkeypatch, values)
-    monkeypatch.chdir(tmp_path)
+def test_the_table_compares_what_is_finished(load, monkeypatch, tmp_path):
+    """In the grid's order and under its names, of the member's method, mean and deviation."""
+    members = load("members: {b: [], a: [classifier.bacl.loss.weight=false]}\ngrid: {seed: [0, 1]}")
+    runs = [Run(m, f"e{i}", None, (), "done") for i, m in enumerate(members)]
+    runs[3].state = "failed"
+    project = make_repository(tmp_path / "project")
+    for run_, ap in zip(runs, (0.10, 0.12, 0.2, 0.3), strict=True):
+        values = settings(run_.member.settings["seed"], ("bce", "bacl"))
+        values["classifier"]["bacl"]["loss"] = run_.member.settings["classifier"]["bacl"]["loss"]
+        found = {"bce": metrics(0.5), "bacl": metrics(ap)}
+        add_experiment(project, run_.name, values=values, results=found)
+    monkeypatch.chdir(project)
     text = table.write_table("grid", runs)
-    assert text.splitlines()[0] == "| member | AP | APr | APc | APf | n |"
-    assert text.splitlines()[2] == "| a | 11.0 ± 1.4 | - | 20.0 ± 0.0 | 30.0 ± 0.0 | 2 |"
-    lines = (tmp_path / "reports/ablations/grid.csv").read_text().splitlines()
-    assert lines[0] == "member,n,AP,AP_sd,APr,APr_sd,APc,APc_sd,APf,APf_sd"
-    assert lines[1].startswith("a,2,11.0000,1.4142,,,20.0000,")
+    assert [line.split(" | ")[:4] for line in text.splitlines()[2:4]] == [
+        ["| b", "true", "2", "11.0 ± 1.4"],
+        ["| a", "false", "1", "**20.0**"],
+    ]
+    assert "bce" not in text
+    folder = project / "reports/comparisons/grid"
+    assert (folder / "table.md").read_text() == text
+    assert (folder / "index.html").is_file()
+
+
+def test_without_a_finished_member_there_is_no_table(load, monkeypatch, tmp_path):
+    (member,) = load("members: {a: []}")
+    monkeypatch.chdir(tmp_path)
+    assert table.write_table("grid", [Run(member, "e", None, (), "failed")]) == ""
+    assert list(tmp_path.glob("reports/*")) == []
 
 
 def test_progress_tells_every_change_once(load, tmp_path):
