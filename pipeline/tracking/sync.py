@@ -8,6 +8,7 @@ from pipeline import params as params_file
 from pipeline.tracking import collect, server, stamp
 from pipeline.tracking.freshness import stale_stages
 from pipeline.tracking.records import Project
+from pipeline.tracking.trained_models import collect_models
 
 AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
 STAGE_SECONDS = 15
@@ -59,10 +60,11 @@ def mirror_files(root, params, uri, project, running, live, seconds):
     children = collect.collect_stages(folder)
     parent = collect.collect_pipeline(folder, children)
     parent.tags |= git_tags(root)
+    models = [] if live else collect_models(folder, parent, children, scanner.md5_of)
     for problem in folder.problems:
         warn(problem)
     server.use_short_timeouts(patient=seconds is None and not live)
-    experiment = write_runs(uri, params, project, folder, parent, children, seconds)
+    experiment = write_runs(uri, params, project, folder, parent, children, models, seconds)
     if experiment is None:
         return "the MLflow mirror is incomplete"
     clean = not live and not folder.problems
@@ -86,7 +88,7 @@ def find_folder(root, params, scanner, running):
     return Project(root, params, splits, stale, running, problems)
 
 
-def write_runs(uri, params, project, folder, parent, children, seconds):
+def write_runs(uri, params, project, folder, parent, children, models, seconds):
     datasets = {
         split: (
             f"{params.data.name}/{split}",
@@ -101,7 +103,7 @@ def write_runs(uri, params, project, folder, parent, children, seconds):
 
         name = params.tracking.experiment
         with server.time_limit(seconds):
-            return runs.mirror(uri, name, location, parent, children, datasets)
+            return runs.mirror(uri, name, location, parent, children, datasets, models)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
