@@ -57,7 +57,7 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets, model
 
 def put_models(client, experiment, models, runs):
     for model in models:
-        from pipeline.tracking.models import put_model  # seconds of imports
+        from pipeline.tracking.models import put_model  # imports for seconds
 
         training, evaluation = runs[model.training.name], runs[model.evaluation.name]
         put_model(client, experiment, model, training, evaluation)

@@ -69,7 +69,7 @@ def mirror_files(root, params, uri, project, running, live, seconds):
         return "the MLflow mirror is incomplete"
     clean = not live and not folder.problems
     stamp.write_stamp(root, digest if clean else None, scanner.used)
-    return summary(uri, experiment, folder, children)
+    return summary(uri, experiment, folder, children, models)
 
 
 def find_folder(root, params, scanner, running):
@@ -101,6 +101,8 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
     try:
         from pipeline.tracking import runs  # before the limit: the import is not the server's time
 
+        if models:
+            import pipeline.tracking.models  # noqa: F401  (seconds as well)
         name = params.tracking.experiment
         with server.time_limit(seconds):
             return runs.mirror(uri, name, location, parent, children, datasets, models)
@@ -122,10 +124,11 @@ def git_tags(root):
     return {"mlflow.source.git.commit": commit} if commit else {}
 
 
-def summary(uri, experiment, folder, children):
+def summary(uri, experiment, folder, children, models):
     stale = ", ".join(sorted(folder.stale))
     left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
-    text = f"mirrored 1 pipeline run and {len(children)} stage runs{left_out}"
+    text = f"mirrored 1 pipeline run and {len(children)} stage runs"
+    text += f", {len(models)} models{left_out}" if models else left_out
     return f"{text}\n{where_to_look(uri, experiment)}"
 
 
