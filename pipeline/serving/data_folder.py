@@ -45,13 +45,21 @@ def settings(params):
 
 def identity(root: Path, params: Params, method: str, weights_md5: str) -> str:
     """32 hex digits that change with the weights or anything else that changes an answer."""
-    config = (root / "models" / method / CONFIG).read_text(encoding="utf-8")
-    parts = [weights_md5, config, categories(root, params), settings(params)]
+    model = detector(root / "models" / method / CONFIG)
+    parts = [weights_md5, model, categories(root, params), settings(params)]
     return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
 
 def read_settings(folder: Path) -> dict:
     return read_json(folder / SETTINGS)
+
+
+def detector(path: Path) -> dict:
+    """What mmdet builds the detector from; ``ValueError`` as for ``read_config``."""
+    config = read_config(path)
+    if "model" not in config:
+        raise ValueError(f"{path} has no `model`; train the method again")
+    return config["model"]
 
 
 def read_config(path: Path) -> dict:

@@ -98,7 +98,7 @@ def checked(params):
 def build_model(folder, settings):
     """As `predict` builds it, ready to answer."""
     init_default_scope("mmdet")
-    config = ConfigDict(data_folder.read_config(folder / data_folder.CONFIG)["model"])
+    config = ConfigDict(data_folder.detector(folder / data_folder.CONFIG))
     config.test_cfg.rcnn = dict(
         score_thr=settings["score_threshold"],
         nms=dict(type="nms", iou_threshold=settings["nms_iou"]),

@@ -6,6 +6,7 @@ palette, 16-bit and transparent images come out alike.
 
 import base64
 import binascii
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -29,12 +30,12 @@ def to_bgr(given, name: str) -> np.ndarray:
         return from_rgb(given, name)
     if isinstance(given, os.PathLike):
         return decode(read_file(given, name), f"{name} ({given})")
-    if isinstance(given, str) and not BASE64.fullmatch(given.encode()):
-        raise refused(f"{name} is not base64; {HINT}")
     if not isinstance(given, str | bytes):
         raise refused(f"{name} is a {type(given).__name__}; it takes an array, bytes or a Path")
-    content = given.encode() if isinstance(given, str) else given
-    return decode(from_base64(content, name) if BASE64.fullmatch(content) else content, name)
+    content = from_base64(given.encode() if isinstance(given, str) else given)
+    if content is None and isinstance(given, str):
+        raise refused(f"{name} is not base64; {HINT}")
+    return decode(given if content is None else content, name)
 
 
 def from_rgb(array, name):
@@ -51,12 +52,11 @@ def read_file(path, name):
         raise refused(f"{name}: {path} cannot be read: {error.strerror}") from None
 
 
-def from_base64(text, name):
-    """MLflow decodes it itself in some of its request formats, and not in others."""
-    try:
-        return base64.b64decode(text)
-    except binascii.Error:
-        raise refused(f"{name} is not base64; {HINT}") from None
+def from_base64(text):
+    """None where it is something else. MLflow decodes it in some of its request formats only."""
+    with contextlib.suppress(binascii.Error):
+        return base64.b64decode(text) if BASE64.fullmatch(text) else None
+    return None
 
 
 def decode(content, name):

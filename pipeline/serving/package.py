@@ -22,7 +22,7 @@ CODE = Path(__file__).resolve().parents[1]
 PROJECT = "bacl-pipeline"
 SERVING = (
     "torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "mlflow", "hotcoco",
-    "pycocotools", "numpy", "pandas", "pyarrow", "ruamel.yaml", "tqdm",
+    "pycocotools", "numpy", "pandas", "psutil", "pyarrow", "ruamel.yaml", "tqdm",
 )  # fmt: skip
 SCORE_THRESHOLD, MAX_PER_IMAGE = 0.05, 100  # of an answer that somebody looks at
 
@@ -32,7 +32,7 @@ def save(folder: Path, root: Path, params, method: str, model: Model) -> None:
     texts = folder.with_name("detector")
     texts.mkdir()
     data_folder.write_texts(texts, root, params, method)
-    masks = "mask_head" in data_folder.read_config(texts / data_folder.CONFIG)["model"]["roi_head"]
+    masks = "mask_head" in data_folder.detector(texts / data_folder.CONFIG)["roi_head"]
     mlflow.pyfunc.save_model(
         folder,
         loader_module=LOADER,

@@ -141,7 +141,7 @@ def log_metrics(client, model, logged, run_id):
 
 def move_alias(client, name):
     best = best_version(versions(client, name))
-    if best and registered(client, name).aliases.get(ALIAS) != best.version:
+    if best and str(registered(client, name).aliases.get(ALIAS)) != str(best.version):
         client.set_registered_model_alias(name, ALIAS, best.version)
 
 
