@@ -165,8 +165,12 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """``uri`` is "sqlite" (mlflow.db in the project's folder) or any MLflow tracking URI."""
+    """``uri`` is "sqlite" (mlflow.db in the project's folder) or any MLflow tracking URI.
+
+    ``models``: whether it also gets the final models, whose weights may be large.
+    """
 
     enabled: bool = True
     uri: str = "sqlite"
     experiment: str = "bacl"
+    models: bool = True

@@ -29,11 +29,11 @@ for noisy in ("alembic", "mlflow"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def mirror(uri, experiment, artifact_location, parent, children, datasets):
+def mirror(uri, experiment, artifact_location, parent, children, datasets, models=()):
     """Bring the runs of one configuration up to date; returns the experiment's id.
 
-    ``datasets`` are those of pipeline/tracking/datasets.py. Numbers go first, files after: a
-    store of files that fails leaves the numbers complete.
+    ``datasets`` are those of pipeline/tracking/datasets.py, ``models`` TrainedModels. Numbers go
+    first, files after, models last: a store of files that fails leaves the numbers complete.
     """
     client = MlflowClient(tracking_uri=uri)
     experiment = open_experiment(client, experiment, artifact_location)
@@ -53,7 +53,16 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets):
         written.append((run, record))
     for run, record in written:
         upload_artifacts(client, run, record)
+    put_models(client, experiment, models, {record.name: run for run, record in written[1:]})
     return experiment
+
+
+def put_models(client, experiment, models, runs):
+    for model in models:
+        from pipeline.tracking.models import put_model  # imports for seconds
+
+        training, evaluation = runs[model.training.name], runs[model.evaluation.name]
+        put_model(client, experiment, model, training, evaluation)
 
 
 def open_experiment(client, name, artifact_location):

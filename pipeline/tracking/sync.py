@@ -11,6 +11,7 @@ from pipeline.tracking.datasets import dataset_records
 from pipeline.tracking.freshness import locked_stages, stale_stages
 from pipeline.tracking.lineage import locked_outputs
 from pipeline.tracking.records import Project
+from pipeline.tracking.trained_models import collect_models
 
 AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
 STAGE_SECONDS = 15
@@ -21,8 +22,9 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
 
     ``running`` has (method, scalars file) of trainings under way. A server on the network gets
     ``seconds`` for everything; None: it may be slow. ``force``: ask the server even where no file
-    has changed. ``copy``: ``root`` is that copy of an experiment's files. Whatever MLflow
-    does, there is no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad params.yaml.
+    has changed. ``copy``: ``root`` is that copy of an experiment's files. Whatever MLflow does,
+    there is no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad
+    params.yaml.
     """
     root = Path(root).resolve()
     params = params_file.load(root / "params.yaml")
@@ -66,15 +68,16 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     parent = collect.collect_pipeline(folder, children)
     if name := copy.name if copy else os.environ.get("DVC_EXP_NAME"):
         parent.tags["dvc.experiment"] = name
+    models = [] if live else collect_models(folder, parent, children, scanner.md5_of)
     for problem in folder.problems:
         warn(problem)
     server.use_short_timeouts(patient=seconds is None and not live)
-    experiment = write_runs(uri, params, project, folder, parent, children, seconds)
+    experiment = write_runs(uri, params, project, folder, parent, children, models, seconds)
     if experiment is None:
         return "the MLflow mirror is incomplete"
     clean = not live and not folder.problems
     stamp.write_stamp(root, digest if clean else None, scanner.used)
-    return summary(uri, experiment, folder, children)
+    return summary(uri, experiment, folder, children, models)
 
 
 def find_folder(root, params, scanner, running):
@@ -93,16 +96,18 @@ def find_folder(root, params, scanner, running):
     return Project(root, params, splits, stale, running, problems, locked)
 
 
-def write_runs(uri, params, project, folder, parent, children, seconds):
+def write_runs(uri, params, project, folder, parent, children, models, seconds):
     categories = children[0].metrics.get("categories")  # `prepare` is the first
     datasets = dataset_records(folder, categories)
     location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
     try:
         from pipeline.tracking import runs  # before the limit: the import is not the server's time
 
+        if models:
+            import pipeline.tracking.models  # noqa: F401  (seconds as well)
         name = params.tracking.experiment
         with server.time_limit(seconds):
-            return runs.mirror(uri, name, location, parent, children, datasets)
+            return runs.mirror(uri, name, location, parent, children, datasets, models)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
@@ -111,10 +116,11 @@ def write_runs(uri, params, project, folder, parent, children, seconds):
     return None
 
 
-def summary(uri, experiment, folder, children):
+def summary(uri, experiment, folder, children, models):
     stale = ", ".join(sorted(folder.stale))
     left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
-    text = f"mirrored 1 pipeline run and {len(children)} stage runs{left_out}"
+    text = f"mirrored 1 pipeline run and {len(children)} stage runs"
+    text += f", {len(models)} models{left_out}" if models else left_out
     return f"{text}\n{where_to_look(uri, experiment)}"
 
 

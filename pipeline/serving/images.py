@@ -1,0 +1,73 @@
+"""What a caller gives -> an image as `predict` reads it: [height, width, 3] uint8, blue first.
+
+Bytes go through the decoder that reads the files of the data set, so EXIF rotation, grey,
+palette, 16-bit and transparent images come out alike.
+"""
+
+import base64
+import binascii
+import contextlib
+import os
+import re
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from mlflow.exceptions import MlflowException
+
+BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+=*\s*")  # no image file is made of these alone
+HINT = "a text is read as base64, never as a file's name (in Python, give a pathlib.Path)"
+
+
+def to_bgr(given, name: str) -> np.ndarray:
+    """``given``: RGB array [height, width, 3] of uint8, encoded bytes, base64 text or a ``Path``.
+
+    Only a ``Path`` names a file: whoever asks over HTTP can send texts, and must not read the
+    server's disk. ``MlflowException``, which a server answers with code 400, has ``name``.
+    """
+    if isinstance(given, np.ndarray):
+        return from_rgb(given, name)
+    if isinstance(given, os.PathLike):
+        return decode(read_file(given, name), f"{name} ({given})")
+    if not isinstance(given, str | bytes):
+        raise refused(f"{name} is a {type(given).__name__}; it takes an array, bytes or a Path")
+    content = from_base64(given.encode() if isinstance(given, str) else given)
+    if content is None and isinstance(given, str):
+        raise refused(f"{name} is not base64; {HINT}")
+    return decode(given if content is None else content, name)
+
+
+def from_rgb(array, name):
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        found = f"{array.dtype} {list(array.shape)}"
+        raise refused(f"{name} is an array of {found}; it takes uint8 [height, width, 3], RGB")
+    return np.ascontiguousarray(array[..., ::-1])
+
+
+def read_file(path, name):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise refused(f"{name}: {path} cannot be read: {error.strerror}") from None
+
+
+def from_base64(text):
+    """None where it is something else. MLflow decodes it in some of its request formats only."""
+    with contextlib.suppress(binascii.Error):
+        return base64.b64decode(text) if BASE64.fullmatch(text) else None
+    return None
+
+
+def decode(content, name):
+    try:
+        image = mmcv.imfrombytes(content, flag="color", backend="cv2") if content else None
+    except cv2.error:
+        image = None
+    if image is None:
+        raise refused(f"{name} is not an image that can be read ({len(content)} bytes)")
+    return image
+
+
+def refused(message):
+    return MlflowException.invalid_parameter_value(message)
