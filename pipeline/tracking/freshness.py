@@ -19,10 +19,7 @@ def stale_stages(root, params, md5_of):
     ``md5_of(path)`` is the digest of a file, None where there is none. ``ValueError`` if dvc.lock
     cannot be read.
     """
-    path = root / "dvc.lock"
-    lock = (read_yaml(path) if path.is_file() else None) or {}
-    stages = known_stages(lock.get("stages") or {}, params)
-    values = read_yaml(root / "params.yaml")
+    stages, values = locked_stages(root, params), read_yaml(root / "params.yaml")
     return stale_among(stages, values, lambda path: md5_of(root / path))
 
 
@@ -48,12 +45,18 @@ def stale_among(stages, values, md5_of=None):
     return stale
 
 
+def locked_stages(root, params):
+    """The entries of ``root``'s dvc.lock that are of this pipeline."""
+    path = root / "dvc.lock"
+    lock = (read_yaml(path) if path.is_file() else None) or {}
+    return known_stages(lock.get("stages") or {}, params)
+
+
 def known_stages(stages, params):
-    """dvc.lock's entries; what it still holds of methods that are gone does not count."""
+    """Of dvc.lock's entries; what it still holds of methods that are gone does not count."""
     names = {
         "prepare",
         "report",
-        "diagnose",
         "seeds",
         *(f"train_representation@{name}" for name in params.representation),
         *(f"train_classifier@{name}" for name in params.classifier),
