@@ -14,27 +14,30 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
+from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
 from mlflow.exceptions import MlflowException
 
 BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+=*\s*")  # no image file is made of these alone
-HINT = "a text is read as base64, never as a file's name (in Python, give a pathlib.Path)"
+HINT = "a server reads a text as base64, never as a file's name"
 
 
 def to_bgr(given, name: str) -> np.ndarray:
-    """``given``: RGB array [height, width, 3] of uint8, encoded bytes, base64 text or a ``Path``.
+    """``given``: RGB array [height, width, 3] of uint8, encoded bytes, base64 text or a path.
 
-    Only a ``Path`` names a file: whoever asks over HTTP can send texts, and must not read the
-    server's disk. ``MlflowException``, which a server answers with code 400, has ``name``.
+    A server opens no path: whoever asks over HTTP must not read its disk. ``MlflowException``,
+    which a server answers with code 400, has ``name``.
     """
     if isinstance(given, np.ndarray):
         return from_rgb(given, name)
     if isinstance(given, os.PathLike):
         return decode(read_file(given, name), f"{name} ({given})")
     if not isinstance(given, str | bytes):
-        raise refused(f"{name} is a {type(given).__name__}; it takes an array, bytes or a Path")
+        raise refused(f"{name} is a {type(given).__name__}; it takes an array, bytes or a path")
     content = from_base64(given.encode() if isinstance(given, str) else given)
     if content is None and isinstance(given, str):
-        raise refused(f"{name} is not base64; {HINT}")
+        if _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get():
+            raise refused(f"{name} is not base64; {HINT}")
+        return decode(read_file(given, name), f"{name} ({given})")
     return decode(given if content is None else content, name)
 
 

@@ -182,6 +182,7 @@ def test_every_kind_of_input_gives_the_same_answer(mirrored):
     expected = model.predict([path], params=EVERYTHING)
     assert len(expected) == 40
     for form in (
+        str(path),
         path.read_bytes(),
         base64.b64encode(path.read_bytes()).decode(),
         {"image": [array]},

@@ -68,7 +68,7 @@ def test_an_array_is_rgb(tmp_path):
         (b"", "0 bytes"),
         (b"\x89PNG, but not for long", "not an image"),
         (base64.b64encode(b"hello"), "not an image"),
-        ("a", "not base64"),
+        ("absent.jpg", "absent.jpg cannot be read"),
         (Path("absent.png"), "absent.png cannot be read"),
         (Path("/"), "/ cannot be read"),
         (7, "is a int"),
@@ -83,11 +83,11 @@ def test_what_is_no_image_is_one_line_that_names_it(bad, words):
     assert "\n" not in error.value.message
 
 
-def test_a_text_never_opens_a_file(tmp_path, monkeypatch):
-    path = save(tmp_path / "rgb.png")
-    path.rename(tmp_path / "abcd")  # a name that could be base64
-    monkeypatch.chdir(tmp_path)
-    for text in (str(tmp_path / "abcd"), "abcd", b"abcd", f"file://{tmp_path}/abcd", "./abcd"):
+def test_a_text_names_a_file_in_python_and_never_in_a_server(tmp_path, monkeypatch):
+    path = str(save(tmp_path / "rgb.png"))
+    np.testing.assert_array_equal(to_bgr(path, "it"), to_bgr(Path(path), "it"))
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")  # as its server sets it
+    for text in (path, path.encode(), f"file://{path}"):
         with pytest.raises(MlflowException):
             to_bgr(text, "it")
 
