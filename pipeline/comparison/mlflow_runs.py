@@ -5,6 +5,7 @@ The parent run of a configuration has its params and the digests of its data, th
 """
 
 import json
+import os
 import sys
 import tempfile
 from collections import defaultdict
@@ -33,6 +34,7 @@ def runs_of(experiment: str, uri: str | None = None) -> list[Finished]:
     if reason := server.why_unreachable(uri):
         raise ValueError(f"MLflow at {server.printable(uri)} does not answer: {reason}")
     server.use_short_timeouts(patient=True)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
