@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 MISSING = object()
+PER_METHOD = ("predict", "evaluate", "diagnose")
 
 
 def stale_stages(root, params, md5_of):
@@ -50,7 +51,7 @@ def locked_stages(root, params):
         *(f"train_classifier@{name}" for name in params.classifier),
         *(f"fetch_checkpoint@{name}" for name in params.pretrained),
         *(f"import_checkpoint@{name}" for name in params.pretrained),
-        *(f"{stage}@{name}" for stage in ("predict", "evaluate") for name in params.report.methods),
+        *(f"{stage}@{name}" for stage in PER_METHOD for name in params.report.methods),
     }
     return {name: stage for name, stage in stages.items() if name in names}
 
