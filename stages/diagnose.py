@@ -13,12 +13,12 @@ from stages import run_stage
 
 
 def diagnose(name: str) -> None:
-    from pipeline.diagnosis.run import diagnose as run
+    from pipeline.diagnosis.build import build
     from pipeline.params import load
 
     params = load()
     params.method(name)
-    run(
+    build(
         data=Path("data", params.data.name),
         predictions=Path("predictions", f"{name}.parquet"),
         model=Path("models", name),

@@ -1,56 +1,52 @@
-"""What kinds of errors cost AP: TIDE (Bolya et al., arXiv 2008.08115), by hotcoco.
+"""What kinds of errors cost how much AP50: TIDE (Bolya et al., arXiv 2008.08115), by hotcoco.
 
-Under LVIS's annotations only judged detections can be called errors: those of categories that the
-image is verified for. Of a group alone the objects of other groups are background, because TIDE
-looks at the categories that it is given.
+Under LVIS's federated annotation only judged pairs count: of each image the detections of its
+annotated and of its verified absent categories. So Bkg and Cls are errors that the annotators
+could see, and a detection of an unjudged category is no error of any kind. A group is taken alone:
+its categories, their objects and their detections; in its row a confusion with a category of
+another group has no object to be confused with, and counts as Bkg.
 """
-
-from pathlib import Path
 
 import numpy as np
 
-from pipeline.diagnosis.matches import judged_detections
-from pipeline.evaluation.groupings import GROUPINGS, has_counts
+from pipeline.diagnosis.groups import members_of_groups
+from pipeline.diagnosis.matches import IOU_THRESHOLDS, LARGEST_AREA, judged_detections
 from pipeline.evaluation.lvis import engine_detections, engine_truth
-from pipeline.files import write_json
-
-ALL = "all"
-KINDS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
+from pipeline.evaluation.predictions import Predictions
+from pipeline.evaluation.truth import Truth
 
 
-def write_errors(path: Path, truth, predictions, ece: float | None) -> None:
-    """Per group its AP50 and, per kind of error, ``delta_ap``, what AP50 would gain without it,
-    and ``counts``; ``ece``: the expected calibration error over all."""
+def errors(truth: Truth, predictions: Predictions) -> dict:
+    """``{"all": errors, "r": ..., ...}``, of every group; None for a group without an object.
+
+    ``AP50``; ``delta``: AP50 won if all errors of a type (Cls, Loc, Both, Dupe, Bkg, Miss, and all
+    false positives FP, all missed objects FN) were gone; ``counts`` of the first six.
+    """
     chosen = judged_detections(truth, predictions)
     annotated = engine_truth(truth)
     detected = engine_detections(annotated, truth, chosen).cap_detections_per_image(None)
-    groups = {
-        code: tide(annotated, detected, members, len(chosen))
-        for code, members in members_of_groups(truth).items()
+    there = truth.category[truth.area <= LARGEST_AREA]
+    objects = np.bincount(there, minlength=len(truth.categories))
+    return {
+        name: tide(annotated, detected, np.flatnonzero(mine).tolist(), len(chosen))
+        if objects[mine].any()
+        else None
+        for name, mine in members_of_groups(truth).items()
     }
-    write_json(path, {"ece": ece, "groups": groups})
 
 
-def members_of_groups(truth) -> dict[str, list[int]]:
-    """code -> positions of its categories, of all groups of all groupings; without empty ones."""
-    members = {ALL: list(range(len(truth.categories)))}
-    for grouping in GROUPINGS.values():
-        if has_counts(grouping, truth.categories):
-            codes = grouping.codes(truth.categories)
-            members |= {g.code: np.flatnonzero(codes == g.code).tolist() for g in grouping.groups}
-    return {code: positions for code, positions in members.items() if positions}
-
-
-def tide(annotated, detected, categories, detections) -> dict:
+def tide(annotated, detected, categories, detections):
     from hotcoco import LVISeval
 
     evaluation = LVISeval(annotated, detected, "bbox")
-    evaluation.params.max_dets = [max(1, detections)]
     evaluation.params.cat_ids = categories
+    evaluation.params.iou_thrs = [float(IOU_THRESHOLDS[0])]
+    evaluation.params.area_rng, evaluation.params.area_rng_lbl = [[0, LARGEST_AREA]], ["all"]
+    evaluation.params.max_dets = [max(1, detections)]
     evaluation.evaluate()
-    found = evaluation.tide_errors()
+    found = evaluation.tide_errors(pos_thr=float(IOU_THRESHOLDS[0]))
     return {
-        "ap50": found["ap_base"],
-        "delta_ap": {kind: found["delta_ap"][kind] for kind in KINDS},
-        "counts": {kind: found["counts"][kind] for kind in KINDS},
+        "AP50": found["ap_base"],
+        "delta": {name: float(value) for name, value in found["delta_ap"].items()},
+        "counts": {name: int(value) for name, value in found["counts"].items()},
     }

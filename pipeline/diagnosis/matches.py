@@ -98,9 +98,9 @@ def candidates(truth, chosen, ignored):
     detection_pair = pair(chosen.image, chosen.category, truth)
     start = np.searchsorted(object_pair[order], detection_pair, "left")
     count = np.searchsorted(object_pair[order], detection_pair, "right") - start
-    found = [
-        overlapping(truth, chosen, order, start, count, rows) for rows in pieces(count)
-    ] or [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    found = [overlapping(truth, chosen, order, start, count, rows) for rows in pieces(count)] or [
+        (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+    ]
     detection, item, iou = map(np.concatenate, zip(*found, strict=True))
     order = np.lexsort((-item, -iou, ignored[item], detection))
     return detection[order], item[order], iou[order]

@@ -120,7 +120,7 @@ def titles(grouping) -> dict[str, str]:
 
 def delta(errors, code):
     """method's errors.json -> {kind: fraction of AP50}; None where the group has none."""
-    return errors.get("groups", {}).get(code, {}).get("delta_ap")
+    return (errors["groups"].get(code) or {}).get("delta")
 
 
 @styled

@@ -166,15 +166,15 @@ def write_diagnosis(folder, method, categories, rng):
     skill, ids = SKILL[method], [c["id"] for c in categories]
     groups = sorted({c["frequency"] for c in categories}, key="rcf".index)
     kinds = {"Cls": 0.1, "Loc": 0.05, "Both": 0.01, "Dupe": 0.005, "Bkg": 0.04, "Miss": 0.08}
-    errors = {"ap50": 0.5, "delta_ap": {k: v * (1 - skill) for k, v in kinds.items()}, "counts": {}}
-    whole = {"groups": dict.fromkeys(["all", *groups], errors), "ece": 0.125}
+    errors = {"AP50": 0.5, "delta": {k: v * (1 - skill) for k, v in kinds.items()}, "counts": {}}
+    whole = {"groups": dict.fromkeys(["all", *groups], errors), "ece": {"all": 0.125}}
     (folder / "errors.json").write_text(json.dumps(whole))
     tenths = [i / 10 for i in range(10)]
     bins = [(g, low, low + 0.1, 50, low + 0.05) for g in ["all", *groups] for low in tenths]
     table = pd.DataFrame(bins, columns=["group", "low", "high", "count", "mean_score"])
     write(folder / "calibration.csv", table.assign(precision=table.mean_score ** (1 + skill)))
     scores = rng.uniform(0.3, 0.9, len(ids))
-    classes = {"category_id": ids, "detections": 9, "mean_score": scores / 2}
+    classes = {"category_id": ids, "judged": 9, "mean_score": scores / 2}
     write(folder / "classes.csv", pd.DataFrame(classes).assign(correct_score=scores))
     norms = 1 + rng.random(len(ids))
     weights = {"category_id": ids, "weight_norm": norms, "bias": -norms}
