@@ -22,7 +22,8 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
     ``running`` has (method, scalars file) of trainings under way. A server on the network gets
     ``seconds`` for everything; None: it may be slow. ``force``: ask the server even where no file
     has changed. ``copy``: ``root`` is that copy of an experiment's files. Whatever MLflow
-    does, there is no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad params.yaml.
+    does, there is no exception: a server that fails gives a warning on stderr. ``ValueError``
+    for a bad params.yaml.
     """
     root = Path(root).resolve()
     params = params_file.load(root / "params.yaml")
