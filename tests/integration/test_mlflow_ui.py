@@ -1,6 +1,6 @@
 """MLflow's own pages in a real browser: what a user sees at the address that `track` prints.
 
-``BACL_PICTURES=docs/images pytest tests/integration/test_mlflow_ui.py`` makes the README's pictures.
+``BACL_PICTURES=docs/images pytest tests/integration/test_mlflow_ui.py`` makes the pictures.
 """
 
 import io
