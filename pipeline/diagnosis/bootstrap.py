@@ -21,39 +21,42 @@ def image_weights(images: int, replicates: int = REPLICATES, seed: int = 0) -> n
     """[R, I]: how often each image is drawn, with replacement; the same for every method."""
     rng = np.random.default_rng(seed)
     draws = (rng.integers(0, images, images) for _ in range(replicates))
-    return np.stack([np.bincount(draw, minlength=images) for draw in draws]).astype(np.uint16)
+    return np.stack([np.bincount(draw, minlength=images) for draw in draws]).astype(np.uint8)
 
 
 def average_precision(matches: Matches, weights: np.ndarray) -> np.ndarray:
     """AP [R, K] of each category under each row of image ``weights`` [R, I]; NaN: no object."""
-    categories = np.arange(len(matches.truth.categories) + 1)
-    rows = np.searchsorted(matches.category, categories)
-    order = np.argsort(matches.object_category, kind="stable")
-    objects = np.searchsorted(matches.object_category[order], categories)
+    from pipeline.diagnosis.weighted_ap import LANES, weighted_ap
 
-    def of(k):
-        images = matches.object_image[order[objects[k] : objects[k + 1]]]
-        return category_ap(matches, slice(rows[k], rows[k + 1]), images, weights)
+    blocks = [
+        np.ascontiguousarray(weights[start : start + LANES].T)
+        for start in range(0, len(weights), LANES)
+    ]
+
+    def of(category):
+        return np.concatenate(
+            [weighted_ap(block, *category, RECALL_THRESHOLDS) for block in blocks]
+        )
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return np.stack(list(pool.map(of, categories[:-1])), axis=1)
+        return np.stack(list(pool.map(of, by_category(matches))), axis=1)
 
 
-def category_ap(matches, rows, object_images, weights):
-    """AP [R] of the category of these rows, whose objects are in ``object_images`` [G]."""
-    from pipeline.diagnosis.weighted_ap import weighted_ap
-
-    if len(object_images) == 0:
-        return np.full(len(weights), np.nan)
-    correct, counted = matches.correct[:, rows], matches.counted[:, rows]
-    always = counted.all(axis=0)
-    events = [np.flatnonzero(c | (j & ~always)) for c, j in zip(correct, counted, strict=True)]
-    ends = np.cumsum([0, *map(len, events)])
-    events = np.concatenate(events)
-    right = np.concatenate([c[e] for c, e in zip(correct, np.split(events, ends[1:-1]))])
-    return weighted_ap(
-        weights, matches.image[rows], always, object_images, events, right, ends, RECALL_THRESHOLDS
+def by_category(matches):
+    """What ``weighted_ap`` takes of each category, in order."""
+    edges = np.arange(len(matches.truth.categories) + 1)
+    rows = np.searchsorted(matches.category, edges)
+    order = np.argsort(matches.object_category, kind="stable")
+    objects = np.split(
+        matches.object_image[order], np.searchsorted(matches.object_category[order], edges[1:-1])
     )
+    for start, end, object_image in zip(rows[:-1], rows[1:], objects, strict=True):
+        correct, counted = matches.correct[:, start:end], matches.counted[:, start:end]
+        always = counted.all(axis=0)
+        threshold, slots = np.nonzero(correct | (counted & ~always))
+        ends = np.searchsorted(threshold, np.arange(len(correct) + 1))
+        right = correct[threshold, slots]
+        yield matches.image[start:end], always, object_image, slots, ends, right
 
 
 def replicates(matches: Matches) -> pd.DataFrame:
