@@ -74,7 +74,9 @@ def file_name(number):
 
 def objects(categories, images, rng):
     """Columns image (from 0), category (position), box [G, 4]: as frequent as in training."""
-    category = np.repeat(np.arange(len(categories)), rng.poisson(expected_images(categories, images)))
+    category = np.repeat(
+        np.arange(len(categories)), rng.poisson(expected_images(categories, images))
+    )
     image = rng.integers(0, images, len(category))
     more = (categories.instance_count / categories.image_count - 1).to_numpy()[category]
     copies = 1 + rng.geometric(1 / (1 + more)) - 1  # several in one image, many in a few
@@ -103,8 +105,10 @@ def write_val(folder, categories, val, images, rng):
     partial = present[rng.random(len(present)) < NOT_EXHAUSTIVE_SHARE]
     lists = {
         name: [ids[pairs[a:b] % len(ids)].tolist() for a, b in spans(pairs // len(ids), images)]
-        for name, pairs in
-        (("neg_category_ids", negative), ("not_exhaustive_category_ids", partial))
+        for name, pairs in (
+            ("neg_category_ids", negative),
+            ("not_exhaustive_category_ids", partial),
+        )
     }
     val |= {"pairs": np.concatenate([present, negative])}
     data = {
@@ -190,9 +194,7 @@ def fill_up(found, val, count, images, rng):
     rank = np.arange(len(order)) - np.searchsorted(found["image"][order], found["image"][order])
     order = order[rank < DETECTIONS]
     found = {key: column[order] for key, column in found.items()}
-    image = np.repeat(
-        np.arange(images), DETECTIONS - np.bincount(found["image"], minlength=images)
-    )
+    image = np.repeat(np.arange(images), DETECTIONS - np.bincount(found["image"], minlength=images))
     share = count**0.7
     category = rng.choice(len(count), len(image), p=share / share.sum())
     pairs = rng.permutation(val["pairs"])

@@ -13,7 +13,7 @@ BINS = 10
 
 
 def calibration(matches: Matches) -> pd.DataFrame:
-    """group (all, r, c, f, ...), low, high, count, mean_score, precision: one row a bin; NaN: empty."""
+    """group (all, r, ...), low, high, count, mean_score, precision: one row a bin; NaN: empty."""
     counted = matches.counted[IOU_50]
     score, correct = matches.score[counted].astype(float), matches.correct[IOU_50, counted]
     place = np.clip((score * BINS).astype(int), 0, BINS - 1)

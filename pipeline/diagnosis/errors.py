@@ -9,15 +9,16 @@ another group has no object to be confused with, and counts as Bkg.
 
 import numpy as np
 
-from pipeline.diagnosis.groups import members_of_groups
+from pipeline.diagnosis.groups import ALL, members_of_groups
 from pipeline.diagnosis.matches import IOU_THRESHOLDS, LARGEST_AREA, judged_detections
+from pipeline.evaluation.groupings import LVIS
 from pipeline.evaluation.lvis import engine_detections, engine_truth
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.truth import Truth
 
 
 def errors(truth: Truth, predictions: Predictions) -> dict:
-    """``{"all": errors, "r": ..., ...}``, of every group; None for a group without an object.
+    """``{"all": errors, "r": ..., "c": ..., "f": ...}``; None for a group without an object.
 
     ``AP50``; ``delta``: AP50 won if all errors of a type (Cls, Loc, Both, Dupe, Bkg, Miss, and all
     false positives FP, all missed objects FN) were gone; ``counts`` of the first six.
@@ -27,11 +28,12 @@ def errors(truth: Truth, predictions: Predictions) -> dict:
     detected = engine_detections(annotated, truth, chosen).cap_detections_per_image(None)
     there = truth.category[truth.area <= LARGEST_AREA]
     objects = np.bincount(there, minlength=len(truth.categories))
+    groups = {code: members_of_groups(truth)[code] for code in (ALL, *LVIS.names)}
     return {
-        name: tide(annotated, detected, np.flatnonzero(mine).tolist(), len(chosen))
-        if objects[mine].any()
+        code: tide(annotated, detected, np.flatnonzero(members).tolist(), len(chosen))
+        if objects[members].any()
         else None
-        for name, mine in members_of_groups(truth).items()
+        for code, members in groups.items()
     }
 
 

@@ -45,13 +45,14 @@ def match(truth: Truth, predictions: Predictions) -> Matches:
     chosen = judged_detections(truth, predictions)
     ignored = truth.area > LARGEST_AREA
     detection, item, iou = candidates(truth, chosen, ignored)
+    to_find = np.append(~ignored, False)  # the last for -1, no object
     lenient = not_held_against(truth, chosen)
     correct = np.zeros((len(IOU_THRESHOLDS), len(chosen)), bool)
     counted = np.zeros_like(correct)
     for row, threshold in enumerate(np.minimum(IOU_THRESHOLDS, 1 - 1e-10)):
         near = iou >= threshold
         taken = assign(detection[near], item[near], len(chosen), len(truth.image))
-        correct[row] = (taken >= 0) & ~ignored[taken]
+        correct[row] = (taken >= 0) & to_find[taken]
         counted[row] = correct[row] | ((taken < 0) & ~lenient)
     return Matches(
         truth=truth,

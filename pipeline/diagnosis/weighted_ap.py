@@ -29,7 +29,8 @@ def weighted_ap(weights, image, always, object_image, slots, ends, right, thresh
     total = np.zeros(lanes)
     found = np.empty((len(image) + 1, lanes), np.int32)
     precision = np.empty((len(image) + 1, lanes))
-    for start, end in zip(ends[:-1], ends[1:]):
+    for threshold in range(len(ends) - 1):
+        start, end = ends[threshold], ends[threshold + 1]
         length = walk(
             weights, image, always, steady, slots[start:end], right[start:end], found, precision
         )

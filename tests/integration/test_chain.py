@@ -129,6 +129,7 @@ def test_an_experiment_on_the_classifier_leaves_the_representations_cached(proje
         "train_classifier@bacl",
         "predict@bacl",
         "evaluate@bacl",
+        "diagnose@bacl",
         "report",
     }
     assert "alpha: 0.5" in (project / "params.yaml").read_text()
@@ -147,6 +148,7 @@ def test_a_new_block_is_a_new_method(project):
         "train_classifier@margin",
         "predict@margin",
         "evaluate@margin",
+        "diagnose@margin",
         "report",
     }
     state = torch.load(project / "models/margin/weights.pth", weights_only=True)

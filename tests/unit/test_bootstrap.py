@@ -93,7 +93,7 @@ def assert_same(found, expected):
     assert np.isnan(found) if expected is None else found == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(dataset=datasets())
 def test_weights_of_one_give_the_ap_of_evaluate(tmp_path_factory, dataset):
     paths = write(tmp_path_factory.mktemp("ones"), *dataset)
@@ -105,7 +105,7 @@ def test_weights_of_one_give_the_ap_of_evaluate(tmp_path_factory, dataset):
     assert_same(defined_mean(found[None])[0], evaluation.metrics["AP"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(dataset=datasets(distinct_scores=True), data=st.data())
 def test_a_replicate_is_the_data_set_with_copied_images(tmp_path_factory, dataset, data):
     folder = tmp_path_factory.mktemp("copies")
@@ -165,7 +165,7 @@ def test_counts_that_reach_a_recall_threshold(objects):
     assert found.tolist() == np.maximum(np.searchsorted(recall, RECALL_THRESHOLDS), 1).tolist()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     wishes=st.lists(st.lists(st.integers(0, 5), unique=True, max_size=6), max_size=9),
 )
