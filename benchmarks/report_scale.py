@@ -37,9 +37,9 @@ def measure(folder, *stage):
 def run(folder, table, images, methods):
     write_project(folder, table, images, methods)
     print(f"{'':24}  seconds  of cores  peak GB")
-    for method in methods:  # the report needs the metrics of all
-        show("evaluate", method, measure(folder, "evaluate", method))
-    show("diagnose", methods[-1], measure(folder, "diagnose", methods[-1]))
+    for stage in ("evaluate", "diagnose"):  # the report needs those of all methods
+        for method in methods:
+            show(stage, method, measure(folder, stage, method))
     show("report", f"{len(methods)} methods", measure(folder, "report"))
 
 

@@ -34,6 +34,7 @@ def write_project(folder: Path, table: Path, images=VAL_IMAGES, methods=METHODS)
         skill = number / max(1, len(methods) - 1)
         write_predictions(folder, method, categories, val, skill, images)
         write_model(folder / "models" / method, method, skill)
+        write_classifier(folder / "models" / method, len(categories), skill)
     return folder
 
 
@@ -233,3 +234,26 @@ def write_model(folder, method, skill):
         "hostname": "node",
     }  # fmt: skip
     (folder / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
+
+
+def write_classifier(folder, classes, skill):
+    """Weights of the last layer, and the confusion and draws of a classifier stage."""
+    import torch
+
+    rng = np.random.default_rng(int(100 * skill))
+    weight = torch.from_numpy(rng.normal(0, 0.1, (classes + 1, 64)).astype(np.float32))
+    head = "roi_head.bbox_head.fc_cls"
+    torch.save(
+        {f"{head}.weight": weight, f"{head}.bias": weight[:, 0].clone()}, folder / "weights.pth"
+    )
+    confusion = rng.dirichlet(np.full(classes, 0.01), classes).astype(np.float32)
+    own = confusion.diagonal()[None].repeat(12, axis=0)
+    np.savez_compressed(
+        folder / "class_history.npz",
+        epoch=np.arange(1, 13),
+        own=own,
+        probability=(1 - own) / (1 - own).sum(axis=1, keepdims=True),
+        seen=np.ones((12, classes), bool),
+        first=confusion,
+        last=confusion[::-1],
+    )
