@@ -5,7 +5,8 @@ import io
 import re
 
 from pipeline.comparison.table import Table
-from pipeline.reporting.tables import TEX_ESCAPES, WHY_NONE, Cell
+from pipeline.reporting.table_texts import TEX_ESCAPES
+from pipeline.reporting.tables import WHY_NONE, Cell
 
 DEVIATIONS = "Mean ± sample standard deviation over n training seeds."
 INTERVALS = (

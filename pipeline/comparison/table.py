@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pipeline.comparison.grouping import Row
 from pipeline.comparison.statistics import Interval, Summary
 from pipeline.evaluation.groupings import GROUPINGS
+from pipeline.reporting.table_texts import TEX_ESCAPES
 from pipeline.reporting.tables import (
     MASKS,
-    TEX_ESCAPES,
     Cell,
     Column,
     fixed_tex,

@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.files import atomic_folder, write_json, write_text
 from pipeline.params import Params
 from pipeline.reporting import curves, diagnosis_plots, findings, page, plots, spread, tables
+from pipeline.reporting import table_texts as texts
 from pipeline.reporting.inputs import Inputs, load_inputs
 from pipeline.reporting.published import published
 from pipeline.reporting.style import to_svg
@@ -45,7 +46,7 @@ def all_tables(inputs: Inputs) -> list[page.Kind]:
 
 def write_tables(path, found):
     """Write ``path``.{csv,md,tex}; without a table remove those of an earlier report."""
-    kinds = {"csv": tables.to_csv, "md": tables.to_markdown, "tex": tables.to_tex}
+    kinds = {"csv": texts.to_csv, "md": texts.to_markdown, "tex": texts.to_tex}
     for kind, text_of in kinds.items():
         file = path.with_name(f"{path.name}.{kind}")
         if found:

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
+from pipeline.reporting import table_texts as texts
 from pipeline.reporting import tables
 from pipeline.reporting.published import Published
 
@@ -32,7 +33,7 @@ def both():
 
 
 def test_csv_has_both_tables_side_by_side_in_full_precision(both):
-    assert tables.to_csv(both) == (
+    assert texts.to_csv(both) == (
         "method,AP,delta_AP,APr,delta_APr,APc,delta_APc,APf,delta_APf,fixed_AP,fixed_APr,"
         "AP50,AP75,APs,APm,APl,AR300\n"
         "soft_max,0.25,0.0,0.1,0.0,0.25,0.0,0.5,0.0,0.3,0.125,0.4,0.2,0.1,0.2,,0.5\n"
@@ -42,7 +43,7 @@ def test_csv_has_both_tables_side_by_side_in_full_precision(both):
 
 
 def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(both):
-    assert tables.to_markdown(both[:1]) == (
+    assert texts.to_markdown(both[:1]) == (
         "| method | AP | ΔAP | APr | ΔAPr | APc | ΔAPc | APf | ΔAPf | AP-fixed | APr-fixed |\n"
         "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         "| soft_max | 25.0 | 0.0 | 10.0 | 0.0 | **25.0** | 0.0 | **50.0** | 0.0 | **30.0** "
@@ -50,11 +51,11 @@ def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(both):
         "| a&b 50% | **31.2** | +6.2 | **15.0** | +5.0 | 20.0 | -5.0 | **50.0** | 0.0 | **30.0** "
         "| **25.0** |\n"
     )
-    assert tables.to_markdown(both).count("| method |") == 2
+    assert texts.to_markdown(both).count("| method |") == 2
 
 
 def test_tex_is_booktabs_with_escaped_names(both):
-    assert tables.to_tex(both[:1]) == (
+    assert texts.to_tex(both[:1]) == (
         "% \\usepackage{booktabs}; percent, best in bold\n"
         "\\begin{tabular}{lrrrrrrrrrr}\n"
         "\\toprule\n"
@@ -72,11 +73,11 @@ def test_tex_is_booktabs_with_escaped_names(both):
 
 def test_a_group_without_categories_is_none_in_texts_and_empty_in_csv():
     table = make({"m": metrics(0.2, 0.3, 0.1, None, 0.2, 0.2, 0.2, None)}, "m")
-    assert tables.to_csv(table).splitlines()[1].startswith("m,0.2,0.0,,,0.2,0.0,0.2,0.0,0.2,,0.3")
-    assert tables.WHY_NONE in tables.to_markdown(table)
-    assert f"% {tables.WHY_NONE}" in tables.to_tex(table)
-    assert "| none | none | 20.0 |" in tables.to_markdown(table)
-    assert " & none \\\\" in tables.to_tex(table)
+    assert texts.to_csv(table).splitlines()[1].startswith("m,0.2,0.0,,,0.2,0.0,0.2,0.0,0.2,,0.3")
+    assert tables.WHY_NONE in texts.to_markdown(table)
+    assert f"% {tables.WHY_NONE}" in texts.to_tex(table)
+    assert "| none | none | 20.0 |" in texts.to_markdown(table)
+    assert " & none \\\\" in texts.to_tex(table)
 
 
 ROW = Published("BACL_x", "Faster R-CNN, 12 + 12 epochs", "its README", {"AP": 0.278, "APr": 0.1})
@@ -85,27 +86,27 @@ ROW = Published("BACL_x", "Faster R-CNN, 12 + 12 epochs", "its README", {"AP": 0
 def test_published_rows_are_marked_have_a_source_and_are_never_best():
     own = {"m": metrics(*[0.2] * len(KEYS)), "n": metrics(*[0.1] * len(KEYS))}
     found = tables.box_tables(own, "m", LVIS, (ROW,))
-    text = tables.to_markdown(found[:1]).splitlines()
+    text = texts.to_markdown(found[:1]).splitlines()
     assert text[4].startswith("| *published: BACL_x* [1] | 27.8 | – | 10.0 | – | – |")
     assert text[-1] == "[1] BACL_x: Faster R-CNN, 12 + 12 epochs; its README.  "
     assert "**20.0**" in text[2] and "**" not in text[4]
-    tex = tables.to_tex(found[:1])
+    tex = texts.to_tex(found[:1])
     assert "BACL\\_x (published) & 27.8 & -- & 10.0" in tex
     assert "% BACL_x: Faster R-CNN, 12 + 12 epochs; its README." in tex
-    assert "BACL" not in tables.to_csv(found)
+    assert "BACL" not in texts.to_csv(found)
 
 
 def test_no_ap_at_all_gives_no_delta_and_no_best():
     nothing = metrics(*[None] * len(KEYS))
     found = make({"a": nothing, "b": nothing}, "a")[:1]
-    assert tables.to_markdown(found).count("| none") == 2 * len(found[0].columns)
-    assert "**" not in tables.to_markdown(found)
+    assert texts.to_markdown(found).count("| none") == 2 * len(found[0].columns)
+    assert "**" not in texts.to_markdown(found)
 
 
 def test_a_single_method_has_no_best():
     table = make({"m": metrics(*[0.5] * len(KEYS))}, "m")
-    assert "**" not in tables.to_markdown(table)
-    assert "textbf" not in tables.to_tex(table)
+    assert "**" not in texts.to_markdown(table)
+    assert "textbf" not in texts.to_tex(table)
 
 
 def test_values_that_print_alike_are_all_best():
@@ -116,9 +117,9 @@ def test_values_that_print_alike_are_all_best():
 
 def test_markdown_and_tex_survive_any_name():
     table = make({r"a|b\c~^{$#}": metrics(*[0.5] * len(KEYS))}, r"a|b\c~^{$#}")
-    assert tables.to_markdown(table).splitlines()[2].startswith(r"| a\|b\c~^{$#} |")
+    assert texts.to_markdown(table).splitlines()[2].startswith(r"| a\|b\c~^{$#} |")
     escaped = r"a|b\textbackslash{}c\textasciitilde{}\textasciicircum{}\{\$\#\} &"
-    assert escaped in tables.to_tex(table)
+    assert escaped in texts.to_tex(table)
 
 
 @settings(max_examples=60, deadline=None)
@@ -134,14 +135,14 @@ def test_simcal_groups_stand_in_the_headers():
     keys += [f"simcal/AP{number}" for number in range(1, 5)]
     values = dict.fromkeys(keys, 0.25) | {"simcal/AP4": None} | SIZES
     found = tables.box_tables({"m": values}, "m", SIMCAL)
-    assert tables.to_markdown(found).splitlines()[0] == (
+    assert texts.to_markdown(found).splitlines()[0] == (
         "| method | AP | ΔAP | AP [1,20) | ΔAP [1,20) | AP [20,400) | ΔAP [20,400) "
         "| AP [400,8000) | ΔAP [400,8000) | AP [8000,∞) | ΔAP [8000,∞) | AP-fixed "
         "| AP-fixed [1,20) |"
     )
-    assert "AP$_{[8000,\\infty)}$ & " in tables.to_tex(found)
-    assert "AP$_{[1,20)}^{\\mathrm{fixed}}$ \\\\" in tables.to_tex(found)
-    assert tables.to_csv(found).startswith(
+    assert "AP$_{[8000,\\infty)}$ & " in texts.to_tex(found)
+    assert "AP$_{[1,20)}^{\\mathrm{fixed}}$ \\\\" in texts.to_tex(found)
+    assert texts.to_csv(found).startswith(
         "method,AP,delta_AP,simcal_AP1,delta_simcal/AP1,".replace("/", "_")
     )
 
@@ -153,10 +154,10 @@ def with_masks(values):
 
 def test_masks_have_a_table_of_their_own():
     found = {m: with_masks(metrics(*[ap] * len(KEYS))) for m, ap in (("a", 0.4), ("b", 0.5))}
-    text = tables.to_csv(tables.mask_tables(found, "a", LVIS)).splitlines()
+    text = texts.to_csv(tables.mask_tables(found, "a", LVIS)).splitlines()
     assert text[1] == "a,0.2,0.0,0.2,0.0,0.2,0.0,0.2,0.0,0.2,0.2,0.05,0.1,,0.25"
     assert text[2].startswith("b,0.25,0.04999999999999999,0.25,")
-    assert "segm" not in tables.to_csv(tables.box_tables(found, "a", LVIS))
+    assert "segm" not in texts.to_csv(tables.box_tables(found, "a", LVIS))
 
 
 def test_a_method_without_masks_is_not_in_their_table():
