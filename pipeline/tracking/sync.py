@@ -114,6 +114,7 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
+        error = server.origin(error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
     return None
