@@ -22,12 +22,15 @@ class DatasetRecord:
 CONTEXTS = {"train": "training", "val": "evaluation"}
 
 
-def dataset_records(project, categories):
-    """One a split, of what ``prepare`` made; ``categories``: their number, None if unknown."""
+def dataset_records(project, categories, root):
+    """One a split, of what ``prepare`` made; ``categories``: their number, None if unknown.
+
+    Own data are relative to ``root``, which an experiment's temporary folder is not.
+    """
     data = project.params.data
     records = []
     for split, found in project.splits.items():
-        kind, source = source_of(data, split, project.root)
+        kind, source = source_of(data, split, root)
         profile = {"num_rows": found.images, "num_elements": found.boxes}
         if categories:
             profile["categories"] = int(categories)

@@ -15,33 +15,56 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params as params_file
+from pipeline.ablation.experiments import finished
 from pipeline.files import read_json
-from pipeline.tracking import server, stamp
-from pipeline.tracking.freshness import read_yaml
-from pipeline.tracking.sync import sync, warn
+from pipeline.tracking import collect, server, stamp
+from pipeline.tracking.freshness import locked_stages
+from pipeline.tracking.sync import find_folder, sync
 
 
 @dataclass
 class Copy:
-    """Whose copy a folder is: the mirror's settings and place are those of the project."""
+    """Whose copy a folder is: the mirror's settings and place are those of the project.
+
+    ``taken`` maps a configuration's hash to whose results its runs show: one experiment's only, as
+    several would replace each other at every sync.
+    """
 
     name: str
     project: Path
     tracking: Any
     scanner: stamp.FileScanner
+    taken: dict
+
+    def who_shows(self, configuration):
+        return self.taken.setdefault(configuration, self.name)
 
 
 def sync_experiments(root):
-    """Mirror every experiment; returns a text with a line for each."""
+    """Mirror every experiment, the newest first; returns a text with a line for each."""
     root = Path(root).resolve()
-    tracking = params_file.load(root / "params.yaml").tracking
+    params = params_file.load(root / "params.yaml")
+    project = server.project_root(root)
+    uri = server.resolve_uri(params.tracking.uri, project)
+    if not params.tracking.enabled or server.why_unreachable(uri):
+        return "no experiments were mirrored"
     scanner = stamp.FileScanner(stamp.read_stamp(root))
     cache, lines = cache_folder(root), []
-    for name, reference in experiments(root).items():
-        copy = Copy(name, server.project_root(root), tracking, scanner)
+    taken = own_configuration(root, params, scanner)
+    for name, reference in reversed(finished(root).items()):
+        copy = Copy(name, project, params.tracking, scanner, taken)
         with tempfile.TemporaryDirectory(prefix="mirror-") as folder:
             lines.append(f"{name}: {mirror_one(root, reference, cache, Path(folder), copy)}")
     return "\n".join(lines) or "there are no experiments"
+
+
+def own_configuration(root, params, scanner):
+    """What the project's own folder shows, if it is complete."""
+    folder = find_folder(root, params, scanner, {})
+    if folder is None:
+        return {}
+    parent = collect.collect_pipeline(folder, collect.collect_stages(folder))
+    return {parent.tags["config_hash"]: "this folder"} if parent.finished else {}
 
 
 def mirror_one(root, reference, cache, folder, copy):
@@ -49,15 +72,7 @@ def mirror_one(root, reference, cache, folder, copy):
         lay_out(root, reference, cache, folder)
         return sync(folder, force=True, copy=copy).partition("\n")[0]
     except (ValueError, OSError) as error:  # such as a params.yaml of older code
-        warn(f"experiment {copy.name} was left out: {error}")
-        return "left out"
-
-
-def experiments(root):
-    """Name -> reference: refs/exps/<2 digits>/<38 digits>/<name>."""
-    names = git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode().split()
-    parted = [name.split("/") for name in names]
-    return {parts[4]: "/".join(parts) for parts in parted if len(parts) == 5}
+        return f"left out: {error}"
 
 
 def cache_folder(root):
@@ -77,29 +92,42 @@ def git(root, *arguments):
 
 
 def lay_out(root, reference, cache, folder):
-    """What git has of the experiment, and links to what DVC's cache has of its outputs."""
+    """What git has of the experiment, and links to what DVC's cache has of its outputs.
+
+    ``ValueError`` if an output is in neither: half an experiment would look like a whole one.
+    """
     with tarfile.open(fileobj=io.BytesIO(git(root, "archive", reference))) as archive:
         archive.extractall(folder, filter="data")
-    lock = folder / "dvc.lock"
-    stages = read_yaml(lock)["stages"] if lock.is_file() else {}
+    stages = locked_stages(folder, params_file.load(folder / "params.yaml"))
     for stage in stages.values():
         for out in stage.get("outs", []):
-            link_output(cache, out.get("md5", ""), folder / out["path"])
+            target = folder / out["path"]
+            if not (target.exists() or link_output(cache, out.get("md5", ""), target)):
+                raise ValueError(f"{out['path']} is neither in git nor in DVC's cache any more")
 
 
 def link_output(cache, md5, target):
-    """A file, or the files of a folder; not those of its folders, which are images and indexes."""
-    source = cache / md5[:2] / md5[2:]
-    if target.exists() or not (md5 and source.is_file()):
-        return
+    """A file, or the files of a folder; not those of its folders, which are images and indexes.
+
+    False if one of them is not in the cache.
+    """
     if not md5.endswith(".dir"):
-        return link(source, target)
-    for entry in read_json(source):
-        source = cache / entry["md5"][:2] / entry["md5"][2:]
-        if "/" not in entry["relpath"] and source.is_file():
-            link(source, target / entry["relpath"])
+        return link(cache, md5, target)
+    listing = cached(cache, md5)
+    return listing.is_file() and all(
+        link(cache, entry["md5"], target / entry["relpath"])
+        for entry in read_json(listing)
+        if "/" not in entry["relpath"]
+    )
 
 
-def link(source, target):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.symlink_to(source)
+def link(cache, md5, target):
+    source = cached(cache, md5)
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source)
+    return source.is_file()
+
+
+def cached(cache, md5):
+    return cache / md5[:2] / md5[2:]

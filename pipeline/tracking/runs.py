@@ -17,6 +17,7 @@ from pipeline.tracking import views
 
 METRICS_PER_BATCH = 1000
 OTHERS_PER_BATCH = 100
+LONGEST_PARAM = 6000  # MLflow's; cut here, or it warns of each at every sync, or refuses
 EXPERIMENT_TAGS = {
     "mlflow.note.content": (
         "A run is a configuration, its child runs are the stages. Under GenAI they do not show: "
@@ -137,7 +138,9 @@ def log_new_values(client, run, record):
     now, data = int(time.time() * 1000), run.data
     tags = record.tags | ({"training": record.identity} if record.identity else {})
     new_tags = [RunTag(k, v) for k, v in tags.items() if data.tags.get(k) != v]
-    new_params = [Param(k, v) for k, v in record.params.items() if k not in data.params]
+    new_params = [
+        Param(k, v[:LONGEST_PARAM]) for k, v in record.params.items() if k not in data.params
+    ]
     new_metrics = [
         Metric(k, v, now, 0) for k, v in record.metrics.items() if data.metrics.get(k) != v
     ]

@@ -92,6 +92,14 @@ def probe_database(uri):
     return None
 
 
+def origin(error):
+    """The failure of TLS that HTTP libraries bury under their own errors, or the error itself."""
+    inner = error
+    while inner and not isinstance(inner, ssl.SSLError):
+        inner = inner.__cause__ or inner.__context__
+    return inner or error
+
+
 def use_short_timeouts(patient):
     """Make mlflow, imported after this, give up in seconds, not minutes; the user's own win.
 

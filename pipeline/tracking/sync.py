@@ -68,6 +68,9 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     parent = collect.collect_pipeline(folder, children)
     if name := copy.name if copy else os.environ.get("DVC_EXP_NAME"):
         parent.tags["dvc.experiment"] = name
+    configuration = parent.tags["config_hash"]
+    if copy and (other := copy.who_shows(configuration)) != copy.name:
+        return f"left out: {other} has the same configuration"
     models = [] if live else collect_models(folder, parent, children, scanner.md5_of)
     for problem in folder.problems:
         warn(problem)
@@ -98,7 +101,7 @@ def find_folder(root, params, scanner, running):
 
 def write_runs(uri, params, project, folder, parent, children, models, seconds):
     categories = children[0].metrics.get("categories")  # `prepare` is the first
-    datasets = dataset_records(folder, categories)
+    datasets = dataset_records(folder, categories, project)
     location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
     try:
         from pipeline.tracking import runs  # before the limit: the import is not the server's time
@@ -111,6 +114,7 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
+        error = server.origin(error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
     return None

@@ -1,21 +1,28 @@
 """The mirror against a real SQLite store and a real MLflow server."""
 
 import contextlib
+import hashlib
+import http.server
 import io
+import json
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 from tracking_project import Server, free_port, scalars, write, write_project, write_training
 
-from pipeline.tracking import background, server
+from pipeline import params as params_file
+from pipeline.tracking import background, configuration, server
 from pipeline.tracking import sync as tracking_sync
 
 # Seconds. Without our limits the client waits for 4 minutes and more; the machine may be busy.
@@ -283,9 +290,9 @@ def assert_one_warning(err, uri, words=""):
     assert "`python -m pipeline.tracking sync` tries again" in err
 
 
-def assert_gap_is_filled(project, uri, experiment):
+def assert_gap_is_filled(project, uri, experiment, **options):
     """By a sync later on: every run once, with all its points and files."""
-    assert sync(project)[1] == ""
+    assert sync(project, **options)[1] == ""
     client, runs = runs_of(uri, experiment)
     names = [run.data.tags.get("stage", "pipeline") for run in runs]
     assert len(names) == len(set(names)) == 9
@@ -369,3 +376,117 @@ def test_runs_that_were_made_twice_become_one(project):
     sync(project, force=True)
     _, merged = runs_of(database(project))
     assert {run.info.run_id for run in merged} == {run.info.run_id for run in runs}
+
+
+def test_a_database_that_is_gone_is_made_again(project):
+    sync(project)
+    (project / "mlflow.db").unlink()
+    assert_gap_is_filled(project, database(project), "bacl")
+
+
+def test_a_server_that_comes_late_and_later_loses_its_database(project, tmp_path_factory):
+    late = Server(tmp_path_factory.mktemp("first"))
+    use_server(project, late.uri, "late")
+    assert_one_warning(sync(project)[1], late.uri, "was skipped: ")
+    with late:
+        assert_gap_is_filled(project, late.uri, "late")
+    late.folder = tmp_path_factory.mktemp("second")
+    with late:  # the files have not changed, so only the command asks the server
+        assert_gap_is_filled(project, late.uri, "late", force=True)
+
+
+def test_runs_that_were_deleted_by_hand_come_out_of_the_bin(project):
+    sync(project)
+    client, runs = runs_of(database(project))
+    for run in (parents(runs)[0], child(runs, "evaluate@bce")):
+        client.delete_run(run.info.run_id)
+    assert len(runs_of(database(project))[1]) == 7
+    sync(project, force=True)
+    _, again = runs_of(database(project))
+    assert {run.info.run_id for run in again} == {run.info.run_id for run in runs}
+
+
+METHOD = "  other{}: {{loss: {{type: bce}}, epochs: 1, milestones: [], prior: 0.01}}\n"
+
+
+def test_parameters_arrive_whole_but_for_the_longest(project):
+    """MLflow takes 100 in a request and 6000 characters in one."""
+    milestones = list(range(1, 2001))
+    edit_params(project, "epochs: 30", "epochs: 2500")
+    edit_params(project, "milestones: [22, 28]", f"milestones: {milestones}")
+    edit_params(project, "  bce: #", "".join(METHOD.format(n) for n in range(9)) + "  bce: #")
+    params = params_file.load(project / "params.yaml")
+    wanted = configuration.flatten(configuration.resolved(params))
+    assert len(wanted) > 100
+    for _ in range(2):
+        assert sync(project, force=True)[1] == ""
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    assert len(wanted["representation.softmax.milestones"]) > 6000
+    assert parent.data.params == {key: value[:6000] for key, value in wanted.items()}
+    whole = client.download_artifacts(parent.info.run_id, "params.yaml")
+    assert str(milestones) in Path(whole).read_text()
+
+
+def test_the_data_are_read_back_as_mlflow_data_sets(project):
+    sync(project)
+    _, runs = runs_of(database(project))
+    found = {item.dataset.name: item for item in parents(runs)[0].inputs.dataset_inputs}
+    for split, context in (("train", "training"), ("val", "evaluation")):
+        item = found[f"symbols/{split}"]
+        assert item.dataset.digest == file_md5(project / f"data/symbols/{split}.json")
+        assert json.loads(item.dataset.profile) == {
+            "num_rows": 1,
+            "num_elements": 0,
+            "categories": 2,
+        }
+        assert [(tag.key, tag.value) for tag in item.tags] == [("mlflow.data.context", context)]
+        source = mlflow.data.get_source(item).to_dict()
+        assert source["tags"]["mlflow.source.name"] == "pipeline/data/symbols.py"
+        assert source["tags"]["categories"] == "60"
+
+
+def file_md5(path):
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+class Quiet(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def no_certificate(folder, wrap=lambda socket: socket):
+    """A server without TLS."""
+    with http.server.HTTPServer(("127.0.0.1", 0), Quiet) as web:
+        web.socket = wrap(web.socket)
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        yield web.server_address[1]
+        web.shutdown()
+
+
+def unknown_certificate(folder):
+    """A server that vouches for itself."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    where = ["-subj", "/CN=localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*make, *where], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return no_certificate(folder, lambda socket: context.wrap_socket(socket, server_side=True))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [(unknown_certificate, "CERTIFICATE_VERIFY_FAILED"), (no_certificate, "SSLError")],
+)
+def test_a_server_whose_tls_fails_costs_a_warning_with_the_reason(
+    project, tmp_path, trouble, words
+):
+    with trouble(tmp_path) as port:
+        uri = f"https://127.0.0.1:{port}"
+        edit_params(project, "uri: sqlite", f"uri: '{uri}'")
+        _, err, seconds = timed_command(project)
+    assert_one_warning(err, uri, "failed: ")
+    assert words in err
+    assert seconds < BUSY
