@@ -81,7 +81,8 @@ def collect_pipeline(project, children):
         record.tags |= description(root / "reports" / "ap_by_frequency.md")
     starts = [child.started for child in children if child.started]
     record.started = min(starts, default=None)
-    record.ended = max((child.ended for child in children if child.ended), default=None)
+    if record.started:  # cached stages may have run months apart: the sum of their own times
+        record.ended = record.started + sum(child.lasted for child in children)
     needed = {"report", *(f"evaluate@{method}" for method in params.report.methods)}
     record.finished = needed <= names and all(child.finished for child in children)
     return record
@@ -114,9 +115,12 @@ def collect_prepare(project):
 
 
 def add_times(record, *files):
-    """Of the files' writing, where nothing notes when the stage ran."""
+    """A moment, where nothing notes when the stage ran: when the last of its files was written.
+
+    No duration: of files in git, `git checkout` writes only those that differ.
+    """
     times = [int(path.stat().st_mtime * 1000) for path in files if path.is_file()]
-    record.started, record.ended = min(times, default=None), max(times, default=None)
+    record.started = record.ended = max(times, default=None)
 
 
 def data_params(project):

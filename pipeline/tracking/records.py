@@ -46,6 +46,11 @@ class Record:
     ended: int | None = None
     finished: bool = True
 
+    @property
+    def lasted(self):
+        """In ms; 0 where nothing notes it."""
+        return self.ended - self.started if self.started and self.ended else 0
+
 
 def existing(folder, *patterns):
     """(file, None) of each file in ``folder`` that a pattern names."""

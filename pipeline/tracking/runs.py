@@ -17,7 +17,7 @@ from pipeline.tracking import views
 
 METRICS_PER_BATCH = 1000
 OTHERS_PER_BATCH = 100
-LONGEST_PARAM = 6000  # MLflow's; cut here, or it warns of each at every sync, or refuses
+LONGEST_PARAM = 6000  # MLflow's; cut here, or it warns of each
 EXPERIMENT_TAGS = {
     "mlflow.note.content": (
         "A run is a configuration, its child runs are the stages. Under GenAI they do not show: "
@@ -169,13 +169,13 @@ def log_new_points(client, run, record):
 
 
 def set_status(client, run, record):
-    wanted = "FINISHED" if record.finished else "RUNNING"
-    if run.info.status == wanted:
-        return
+    """The end counts from the run's start, which stays when an older stage joins later."""
+    ended = run.info.start_time + record.lasted
     if record.finished:
-        client.set_terminated(run.info.run_id, wanted, record.ended)
-    else:
-        client.update_run(run.info.run_id, wanted)
+        if (run.info.status, run.info.end_time) != ("FINISHED", ended):
+            client.set_terminated(run.info.run_id, "FINISHED", ended)
+    elif run.info.status != "RUNNING":
+        client.update_run(run.info.run_id, "RUNNING")
 
 
 def upload_artifacts(client, run, record):

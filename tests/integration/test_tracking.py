@@ -127,6 +127,28 @@ def test_one_parent_with_the_headline_and_a_child_per_stage(project):
     assert child(runs, "prepare").data.metrics["categories_rare"] == 1
 
 
+def lasted(run):
+    return run.info.end_time - run.info.start_time
+
+
+def test_durations_are_those_of_the_trainings_however_far_apart(project):
+    """Their files were written today, and the three trainings took 2.5 s each in January."""
+    softmax = project / "models/softmax/environment.json"
+    text = softmax.read_text()
+    softmax.unlink()
+    sync(project)
+    write(softmax, text.replace("2026-", "2024-"))  # as from DVC's cache, older than the run
+    sync(project)
+    _, runs = runs_of(database(project))
+    stages = {run.data.tags.get("stage", "pipeline"): lasted(run) for run in runs}
+    trainings = {
+        "train_representation@softmax": 2500,
+        "train_representation@bce": 2500,
+        "train_classifier@bacl": 2500,
+    }
+    assert stages == dict.fromkeys(stages, 0) | trainings | {"pipeline": 7500}
+
+
 def test_again_changes_nothing_and_a_longer_training_adds_only_its_new_steps(project):
     write_training(project, "bacl", scalars(range(1, 1501)))
     sync(project)

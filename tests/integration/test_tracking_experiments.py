@@ -49,6 +49,7 @@ def write_results(folder, root):
     write_project(folder, root)
     for method in METHODS:
         write(folder / f"models/{method}/weights.pth", f"weights of {method}")
+        write(folder / f"models/{method}/config.py", "model = dict(roi_head=dict(type='x'))\n")
         write(folder / f"reports/per_category/{method}.csv", "category_id,AP\n1,0.5\n")
         write(folder / f"reports/diagnosis/{method}/plots/errors.svg", "<svg/>")
         table = pd.DataFrame({"method": [method] * 2})
@@ -132,9 +133,11 @@ def everything(folder):
 
 
 def test_an_experiment_is_rebuilt_from_git_and_the_cache(project):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("models: false", "models: true"))
     lines = sync_by_command(project)
     assert lines[0].startswith("nothing to mirror yet")  # the folder itself has run nothing
-    assert lines[1:] == ["half: mirrored 1 pipeline run and 11 stage runs"]
+    assert lines[1:] == ["half: mirrored 1 pipeline run and 11 stage runs, 3 models"]
     client, runs, number = runs_of(project)
     assert runs.keys() == STAGES | {"pipeline"}
     assert number == len(runs)
@@ -150,9 +153,14 @@ def test_an_experiment_is_rebuilt_from_git_and_the_cache(project):
         assert [point.step for point in history] == list(range(1, 21))
     artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
     assert artifacts == {"params.yaml", "dvc.yaml", "dvc.lock", "reports"}
+    versions = client.search_model_versions()
+    assert {(version.name, version.version) for version in versions} == {
+        (method, 1) for method in METHODS
+    }
     before = everything(project)
     assert sync_experiments(project) == lines[1]
     assert everything(project) == before
+    assert client.search_model_versions() == versions
 
 
 def cache_object(project, path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -98,6 +99,20 @@ def test_a_training_is_read_from_its_files(folder):
     assert record.ended - record.started == 2500
     assert record.params["from"] == "bce"
     assert record.params["loss.alpha"] == "0.85"
+
+
+def test_a_pipeline_lasts_as_long_as_its_stages_not_from_the_first_to_the_last(folder):
+    noted = ENVIRONMENT | {"started": "2025-01-02T03:04:05+00:00", "seconds": 1.5}
+    write(folder / "models/bce/environment.json", json.dumps(noted))
+    write(folder / "reports/metrics/bacl.json", "{}")
+    write(folder / "reports/per_category/bacl.csv", "")
+    os.utime(folder / "reports/metrics/bacl.json", (1.7e9, 1.7e9))  # git left this one alone
+    here = project(folder)
+    children = collect.collect_stages(here)
+    parent = collect.collect_pipeline(here, children)
+    assert parent.started == by_stage(here)["train_representation@bce"].started
+    assert parent.lasted == 1500 + 2500
+    assert by_stage(here)["evaluate@bacl"].lasted == 0
 
 
 def test_a_damaged_line_is_named_and_the_rest_is_kept(folder):
