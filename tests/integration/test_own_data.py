@@ -103,7 +103,7 @@ def test_report_shows_every_name_as_it_is(strange, grouping, monkeypatch):
     page = Path("reports/index.html").read_text(encoding="utf-8")
     for name in NAMES.values():
         assert f'<th scope="row">{escape(name)}</th>' in page
-    assert "no such category has an object in the val images" in page
+    assert "the val images have no object of such a category" in page
     assert ("not in training" in page) == (grouping == "simcal")
 
 
@@ -113,7 +113,7 @@ def test_one_class_without_rare_categories(one_class):
         assert metrics["APr"] is metrics["APf"] is metrics["fixed/APr"] is None
         assert metrics["APc"] == metrics["AP"] is not None
     page = (one_class / "reports/index.html").read_text(encoding="utf-8")
-    assert "no such category has an object in the val images" in page
+    assert "the val images have no object of such a category" in page
     assert ">nan<" not in page and ">-1.0<" not in page
     table = (one_class / "reports/ap_by_frequency.md").read_text(encoding="utf-8")
     assert "| none |" in table and "nan" not in table
