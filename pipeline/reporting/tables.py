@@ -59,12 +59,7 @@ def difference(value, reference):
 
 def box_tables(metrics, baseline: str, grouping: Grouping, published=()) -> list[Table]:
     """AP of the boxes; ``metrics``: method -> what `evaluate` wrote."""
-    rarest = grouping.groups[0]
-    fixed = (
-        Column("fixed/AP", "AP-fixed", r"AP$^{\mathrm{fixed}}$"),
-        Column(f"fixed/{rarest.key}", fixed_title(rarest.title), fixed_tex(rarest.tex)),
-    )
-    frequency = make_table((*with_deltas(grouping), *fixed), metrics, baseline, published)
+    frequency = make_table(frequency_columns(grouping), metrics, baseline, published)
     return [frequency, make_table(DETAILS, metrics, baseline)]
 
 
@@ -75,21 +70,24 @@ def mask_tables(metrics, baseline: str, grouping: Grouping, published=()) -> lis
         for method, values in metrics.items()
     }
     masks = {method: values for method, values in masks.items() if values}
-    if not masks:
-        return []
-    frequency = make_table(with_deltas(grouping), masks, baseline, published)
-    return [frequency, make_table(DETAILS, masks, baseline)]
+    return box_tables(masks, baseline, grouping, published) if masks else []
 
 
-def with_deltas(grouping) -> tuple[Column, ...]:
-    """AP and the groups' APs, each followed by its change against the baseline."""
-    return tuple(
+def frequency_columns(grouping) -> tuple[Column, ...]:
+    """AP and the groups' APs, each followed by its change against the baseline; then AP-fixed."""
+    rarest = grouping.groups[0]
+    changes = (
         column
         for g in (Column("AP", "AP", "AP"), *grouping.groups)
         for column in (
             Column(g.key, g.title, g.tex),
             Column(f"{DELTA}{g.key}", f"Δ{g.title}", rf"$\Delta${g.tex}", signed=True),
         )
+    )
+    return (
+        *changes,
+        Column("fixed/AP", "AP-fixed", r"AP$^{\mathrm{fixed}}$"),
+        Column(f"fixed/{rarest.key}", fixed_title(rarest.title), fixed_tex(rarest.tex)),
     )
 
 

@@ -169,8 +169,8 @@ def test_masks_are_outlined_and_have_a_table(project):
         pd.read_csv(project / f"reports/ap_by_frequency{kind}.csv", index_col="method")
         for kind in ("", "_segm")
     )
-    assert masks.columns.tolist() == [c for c in boxes if not c.startswith("fixed_")]
-    pd.testing.assert_frame_equal(masks, boxes[masks.columns] / 2)
+    assert "fixed_APr" in masks
+    pd.testing.assert_frame_equal(masks, boxes / 2)
     assert {p.suffix for p in (project / "reports").glob("ap_by_frequency_segm.*")} == {
         ".csv", ".md", ".tex",
     }  # fmt: skip
