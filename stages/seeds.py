@@ -1,9 +1,10 @@
 """Find the report's methods under other training seeds, among this repository's DVC experiments.
 
-reads   params.yaml, dvc.lock, reports/metrics/<method>.json and git's refs/exps
+reads   params.yaml, dvc.lock, reports/metrics/<method>.json, refs/exps, and reports/seeds.json
+        as it is: what an earlier run found stays while settings, data and code are the same
 writes  reports/seeds.json: method -> seed -> metrics, bootstrap replicates and where they are from;
-        {} where there is no such experiment, as in the temporary copies that DVC runs
-        experiments in. DVC runs it every time: git's references are no dependency that it knows
+        {} where nothing is known. DVC runs it every time: git's references are no dependency that
+        it knows
 """
 
 from pathlib import Path

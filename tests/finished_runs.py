@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300")
 RESAMPLES = 200
 CODE = {"pipeline/training/loop.py": "c0de"}
+EVALUATING = {"pipeline/evaluation": "c0de.dir"}
 
 
 def settings(seed=0, methods=("softmax", "bacl"), **bacl):
@@ -44,10 +45,13 @@ def replicates(values, noise=0.01, seed=0):
     }  # fmt: skip
 
 
-def write_results(folder, values, results, bootstraps=(), data="d0.dir", code=None):
+def write_results(
+    folder, values, results, bootstraps=(), data="d0.dir", code=None, evaluating=None
+):
     """params.yaml, dvc.lock and each method's files, as one finished run leaves them.
 
-    ``results``: method -> metrics; ``bootstraps``: method -> metric -> array.
+    ``results``: method -> metrics; ``bootstraps``: method -> metric -> array; ``code`` and
+    ``evaluating``: path -> md5 of what the training and the evaluation ran.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dump(folder / "params.yaml", values)
@@ -55,14 +59,16 @@ def write_results(folder, values, results, bootstraps=(), data="d0.dir", code=No
         write(folder / f"reports/metrics/{method}.json", json.dumps(found))
     for method, columns in dict(bootstraps).items():
         write_bootstrap(folder / f"reports/diagnosis/{method}/bootstrap.csv", columns)
-    dump(folder / "dvc.lock", {"schema": "2.0", "stages": lock(folder, values, data, code or CODE)})
+    stages = lock(folder, values, data, code or CODE, evaluating or EVALUATING)
+    dump(folder / "dvc.lock", {"schema": "2.0", "stages": stages})
 
 
-def lock(folder, values, data, code):
+def lock(folder, values, data, code, evaluating):
     """Of every stage of the methods what DVC would note; models differ by their seed."""
     name = f"data/{values['data']['name']}"
     data_dep = {"path": name, "md5": data}
     code_deps = [{"path": path, "md5": md5} for path, md5 in code.items()]
+    evaluation_deps = [{"path": path, "md5": md5} for path, md5 in evaluating.items()]
     stages = {"prepare": stage(values, ["data"], [], [data_dep])}
     shared = ["seed", "detector", "train"]
     for section, what in (("representation", "representation"), ("classifier", "classifier")):
@@ -81,7 +87,9 @@ def lock(folder, values, data, code):
         if (folder / path).is_file():
             md5 = hashlib.md5((folder / path).read_bytes()).hexdigest()
             out = {"path": path, "md5": md5}
-            stages[f"evaluate@{method}"] = stage(values, [], [data_dep, found], [out])
+            stages[f"evaluate@{method}"] = stage(
+                values, [], [data_dep, found, *evaluation_deps], [out]
+            )
         diagnosis = f"reports/diagnosis/{method}"
         if (folder / diagnosis).is_dir():
             out = {"path": diagnosis, "md5": "x.dir"}

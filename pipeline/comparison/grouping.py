@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.comparison.inputs import inputs
 from pipeline.comparison.records import Finished, Result
-from pipeline.comparison.statistics import Interval, Summary, interval, paired_interval, summary
+from pipeline.comparison.statistics import Interval, Summary, paired_interval, summary
 from pipeline.tracking.configuration import flatten, plain
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
@@ -53,15 +54,13 @@ class Row:
     def summary(self, metric) -> Summary:
         return summary(self.values(metric))
 
-    def interval(self, metric) -> Interval | None:
-        return interval(self.replicates(metric))
-
     def difference(self, base: "Row", metric) -> tuple[float | None, Interval | None]:
         """Of the means, with the paired interval."""
         own, other = self.summary(metric).mean, base.summary(metric).mean
         if own is None or other is None:
             return None, None
-        return own - other, paired_interval(self.replicates(metric), base.replicates(metric))
+        replicates = self.replicates(metric), base.replicates(metric)
+        return own - other, paired_interval(own - other, *replicates)
 
 
 def settings(params, method) -> dict[str, str]:
@@ -101,6 +100,7 @@ def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
     order = list(dict.fromkeys(m for run, _ in pairs for m in run.params.report.methods))
     rows = sorted(rows.values(), key=lambda row: (order.index(row.method), row.order))
     name_rows(rows)
+    warn_of_other_code(rows)
     return rows
 
 
@@ -120,6 +120,18 @@ def add(row, seed, run, warned):
             )
     elif not first.replicates:
         row.runs[seed] = run, result
+
+
+def warn_of_other_code(rows) -> None:
+    """A mean over seeds that different code has run is not one of equals."""
+    for row in rows:
+        known = [found for run, _ in row.runs.values() if (found := inputs(run, row.method))]
+        if paths := differing(known):
+            print(
+                f"warning: the {len(row.runs)} runs of {row.title} were not made by the same code: "
+                f"{', '.join(paths[:3])}{' and others' if paths[3:] else ''} changed between them",
+                file=sys.stderr,
+            )
 
 
 def disagreement(one, other) -> str:

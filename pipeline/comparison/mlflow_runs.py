@@ -17,7 +17,6 @@ from pipeline.comparison.records import Finished, Result, parse_replicates
 from pipeline.params import Params, load, parse
 from pipeline.tracking import server
 
-BOOTSTRAP = "diagnosis/bootstrap.csv"
 SECTIONS = ("representation", "pretrained", "classifier")
 PARENT = "mlflow.parentRunId"
 
@@ -74,7 +73,8 @@ def read_or_warn(client, parent, children, uri) -> Finished | None:
     name = parent.info.run_name
     try:
         params = parse(Params, unflatten(parent.data.params), "")
-        results = {run.data.tags["method"]: read_result(client, run) for run in children}
+        methods = {run.data.tags["method"]: run for run in children}
+        results = {method: read_result(client, run, method) for method, run in methods.items()}
     except ValueError as error:
         print(f"warning: MLflow's run {name} is left out: {error}", file=sys.stderr)
         return None
@@ -89,15 +89,15 @@ def data_digests(run) -> dict[str, str]:
     return {i.dataset.name.rpartition("/")[2]: i.dataset.digest for i in inputs}
 
 
-def read_result(client, run) -> Result:
+def read_result(client, run, method) -> Result:
     metrics = {key.replace("AR300", "AR@300"): v for key, v in run.data.metrics.items()}
-    folder = str(Path(BOOTSTRAP).parent)
-    listed = [file.path for file in client.list_artifacts(run.info.run_id, folder)]
-    if BOOTSTRAP not in listed:
+    bootstrap = f"reports/diagnosis/{method}/bootstrap.csv"
+    listed = client.list_artifacts(run.info.run_id, str(Path(bootstrap).parent))
+    if bootstrap not in [file.path for file in listed]:
         return Result(metrics)
     with tempfile.TemporaryDirectory() as local:
-        file = client.download_artifacts(run.info.run_id, BOOTSTRAP, local)
-        return Result(metrics, parse_replicates(BOOTSTRAP, Path(file).read_bytes()))
+        file = client.download_artifacts(run.info.run_id, bootstrap, local)
+        return Result(metrics, parse_replicates(bootstrap, Path(file).read_bytes()))
 
 
 def unflatten(flat: dict[str, str]) -> dict:

@@ -25,7 +25,6 @@ def render(name: str, table: Table, grouping: str) -> str:
         intervals=INTERVALS if table.has_intervals else "",
         rule=GROUPINGS[grouping].rule,
         plot=for_page(to_svg(draw_rows(table, columns), name), "rows", "AP of each row"),
-        any_own_interval=any(row.interval(c.key) for row in table.rows for c in columns),
         shared=shared_settings(table),
         own=own_settings(table),
         origins=origins(table),
@@ -43,16 +42,23 @@ def headline(table, grouping):
 
 
 def sentence(table, columns) -> str:
-    """Which row is highest in what."""
+    """Which row is highest in what, as far as it is sure: with an interval, if that excludes 0."""
     best = {}
     for column in columns:
-        means = {row.title: row.summary(column.key).mean for row in table.rows}
-        known = {title: mean for title, mean in means.items() if mean is not None}
-        if known:
-            title = max(known, key=known.get)
-            best.setdefault(title, []).append(f"{column.title} {percent(known[title])}")
+        known = [row for row in table.rows if row.summary(column.key).mean is not None]
+        known.sort(key=lambda row: row.summary(column.key).mean, reverse=True)
+        if known[1:] and is_above(*known[:2], column.key):
+            value = percent(known[0].summary(column.key).mean)
+            best.setdefault(known[0].title, []).append(f"{column.title} {value}")
     said = [f"{title} is highest in {', '.join(parts)}" for title, parts in best.items()]
-    return f"{'; '.join(said)}." if said else "No AP is defined."
+    alone = "There is one row, and nothing to compare it with."
+    nothing = "No row is surely above all others." if table.others else alone
+    return f"{'; '.join(said)}." if said else nothing
+
+
+def is_above(first, second, key) -> bool:
+    difference, interval = first.difference(second, key)
+    return difference > 0 and (interval is None or interval.excludes_zero)
 
 
 def difference_rows(table) -> list[dict]:

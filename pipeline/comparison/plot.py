@@ -1,4 +1,4 @@
-"""AP of each row: a dot a seed, the mean, and the bootstrap's interval."""
+"""AP of each row: a dot a seed, the mean, and how far it may lie from the baseline's."""
 
 from matplotlib.figure import Figure
 
@@ -33,7 +33,7 @@ def draw_panel(axes, table, column):
     if base is not None:
         axes.axvline(100 * base, c=SHADE, lw=0.8, ls=(0, (3, 3)))
     for place, row in enumerate(table.rows):
-        draw_row(axes, row, column.key, place, row is table.baseline)
+        draw_row(axes, row, column.key, place, table.baseline)
     axes.set_title(column.title)
     axes.set_xlabel("%")
     axes.tick_params(axis="y", length=0)
@@ -41,13 +41,16 @@ def draw_panel(axes, table, column):
     axes.margins(x=0.08)
 
 
-def draw_row(axes, row, key, place, is_baseline):
-    mean, interval = row.summary(key).mean, row.interval(key)
+def draw_row(axes, row, key, place, baseline):
+    mean = row.summary(key).mean
     if mean is None:
         return axes.text(0.5, place, "none", transform=axes.get_yaxis_transform(), ha="center")
-    colour = BASELINE_COLOUR if is_baseline else COLOURS[0]
+    colour = BASELINE_COLOUR if row is baseline else COLOURS[0]
+    interval = row.difference(baseline, key)[1] if row is not baseline else None
     if interval:
-        axes.plot([100 * interval.low, 100 * interval.high], [place] * 2, c=colour, lw=2, alpha=0.4)
+        reference = baseline.summary(key).mean
+        ends = [100 * (reference + end) for end in (interval.low, interval.high)]
+        axes.plot(ends, [place] * 2, c=colour, lw=2, alpha=0.4)
     values = [100 * value for value in row.values(key) if value is not None]
     if len(values) > 1:
         axes.scatter(values, [place] * len(values), s=9, c=colour, alpha=0.7, linewidths=0)

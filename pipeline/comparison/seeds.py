@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.comparison import folders
 from pipeline.comparison.grouping import Row, settings
+from pipeline.comparison.inputs import digest, inputs
 from pipeline.comparison.records import Finished, Result, load_yaml, parse_replicates
 from pipeline.comparison.statistics import Interval, Summary
 from pipeline.evaluation.groupings import GROUPINGS
@@ -35,7 +36,7 @@ class OverSeeds:
 def over_seeds(params: Params, metrics: dict[str, dict], root=Path()) -> dict[str, OverSeeds]:
     """Of each method of ``metrics`` (method -> metrics of this run), with what reports/seeds.json
     has of other seeds and reports/diagnosis/<method>/bootstrap.csv of this one's replicates."""
-    found = read_json(root / FILE) if (root / FILE).is_file() else {}
+    found = read_earlier(root)
     rows = {
         method: Row(method, {}, {params.seed: (None, own_result(root, method, own))})
         for method, own in metrics.items()
@@ -68,21 +69,40 @@ def entry_result(entry) -> Result:
 
 
 def find_seeds(folder: Path) -> dict[str, dict[str, dict]]:
-    """method -> seed -> {run, place, metrics, bootstrap}, without the folder's own seed.
+    """method -> seed -> {run, place, made_from, metrics, bootstrap}, without the folder's own seed.
 
-    Of experiments whose params and data are those of the folder and whose models were trained by
-    the same code, by both files dvc.lock; of several with one seed the newest.
+    Of experiments whose params, data and code are those of the folder, by both files dvc.lock; of
+    several with one seed the newest. What an earlier call found stays as long as that holds of it:
+    a clone has this file, and not the experiments.
     """
-    references = folders.experiments(folder)
-    own = folders.read_workspace(folder) if references else None
-    found = {method: {} for method in own.results} if own else {}
-    for name, reference in references.items():
+    references, earlier = folders.experiments(folder), read_earlier(folder)
+    if not references and not earlier:
+        return {}
+    own = folders.read_workspace(folder)
+    found = {method: still_valid(own, method, earlier.get(method, {})) for method in own.results}
+    for name, reference in reversed(references.items()):
         if not other_seed(own, folder, reference):
             continue
         if run := folders.read_or_warn(folder, name, reference):
-            for method in same_methods(own, run):
-                found[method].setdefault(str(run.params.seed), entry(run, method))
+            for method in run.results.keys() & own.results.keys():
+                made_from = identity(run, method)
+                if made_from and made_from == identity(own, method):
+                    found[method][str(run.params.seed)] = entry(run, method, made_from)
     return {method: dict(sorted(seeds.items(), key=by_seed)) for method, seeds in found.items()}
+
+
+def read_earlier(folder) -> dict[str, dict[str, dict]]:
+    path = folder / FILE
+    return read_json(path) if path.is_file() else {}
+
+
+def still_valid(own, method, seeds) -> dict[str, dict]:
+    made_from = identity(own, method)
+    return {
+        seed: entry
+        for seed, entry in seeds.items()
+        if int(seed) != own.params.seed and made_from and entry.get("made_from") == made_from
+    }
 
 
 def by_seed(item):
@@ -106,45 +126,24 @@ def has_same_settings(one: Params, other: Params, method) -> bool:
     return method in known and settings(one, method) == settings(other, method)
 
 
-def same_methods(own: Finished, run: Finished) -> list[str]:
-    return [
-        method
-        for method in own.results
-        if method in run.results
-        and has_same_settings(own.params, run.params, method)
-        and (inputs := training_inputs(own, method)) is not None
-        and inputs == training_inputs(run, method)
-    ]
+def identity(run, method) -> str | None:
+    found = inputs(run, method)
+    return None if found is None else digest(settings(run.params, method), found)
 
 
-def training_inputs(run: Finished, method) -> dict[str, dict[str, str]] | None:
-    """Of each stage that made the model the md5 of the data and code it read; None where dvc.lock
-    does not know one. Models that it read are left out: they follow from the seed."""
-    start = getattr(run.params.method(method), "start_from", None)
-    stages = {}
-    for name in filter(None, (method, start)):
-        entry = next((e for key, e in run.locked.items() if key in making_stages(name)), None)
-        if entry is None:
-            return None
-        deps = {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])}
-        stages[name] = {path: md5 for path, md5 in deps.items() if not path.startswith("models/")}
-    return stages
-
-
-def making_stages(name):
-    makers = ("train_representation", "train_classifier", "import_checkpoint")
-    return [f"{stage}@{name}" for stage in makers]
-
-
-def entry(run: Finished, method) -> dict:
+def entry(run: Finished, method, made_from) -> dict:
     result = run.results[method]
     bootstrap = {
         key: [None if np.isnan(value) else round(float(value), DIGITS) for value in column]
         for key, column in result.replicates.items()
     }
     return {
-        "run": run.name, "place": run.place, "metrics": result.metrics, "bootstrap": bootstrap,
-    }  # fmt: skip
+        "run": run.name,
+        "place": run.place,
+        "made_from": made_from,
+        "metrics": result.metrics,
+        "bootstrap": bootstrap,
+    }
 
 
 def to_text(found) -> str:

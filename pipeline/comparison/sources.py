@@ -1,6 +1,7 @@
 """What a user names as sources -> finished runs, and the names that grids give them."""
 
 import re
+import sys
 from pathlib import Path
 
 from pipeline.ablation.experiments import plain
@@ -45,7 +46,11 @@ def grid_names(runs: list[Finished]) -> dict[str, Name]:
     """By the run's name, of those that are experiments of a grid in configs/ablations/."""
     known = {}
     for path in sorted(GRIDS.glob("*.yaml")):
-        raw = read_grid(path)
+        try:
+            raw = read_grid(path)
+        except ValueError as error:
+            print(f"warning: {error}; its runs keep their own names", file=sys.stderr)
+            continue
         for order, member in enumerate(combine(raw)):
             known.setdefault(
                 plain(f"{path.stem}-{member.row}"), (member.row, raw.get("method"), order)

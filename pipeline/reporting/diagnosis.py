@@ -7,9 +7,7 @@ import pandas as pd
 
 from pipeline.files import read_json
 
-TABLES = (
-    "calibration", "classes", "classifier", "confusion", "confused_pairs", "sampling", "bootstrap",
-)  # fmt: skip
+TABLES = ("calibration", "classes", "classifier", "confusion", "confused_pairs", "sampling")
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,6 @@ class Diagnosis:
     confusion: pd.DataFrame
     confused_pairs: pd.DataFrame
     sampling: pd.DataFrame
-    bootstrap: pd.DataFrame
     missing: list[str]
 
 

@@ -41,7 +41,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         ],
         plots={name: for_page(svg, name, alt_text(name, inputs)) for name, svg in plots.items()},
         titles=findings.headline(inputs),
-        spread=spread_rows(inputs.seeds, findings.headline(inputs)),
+        spread=spread_rows(inputs.seeds, findings.headline(inputs), inputs.baseline),
         pairs=findings.confused_pairs(inputs.diagnosis),
         pictures=pictures(inputs, truth),
     )
@@ -49,6 +49,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         "index.html.j2",
         sections=sections(values),
         data=inputs.params.data,
+        seed=inputs.params.seed,
         methods=inputs.methods,
         baseline=inputs.baseline,
         challenger=inputs.challenger,
@@ -83,7 +84,7 @@ def sections(values) -> list[dict]:
     plots = values["plots"]
     shown = {
         "results": ("Results", True),
-        "spread": ("How sure", "spread" in plots),
+        "spread": ("How sure", bool(values["spread"])),
         "frequency": ("By frequency", True),
         "categories": ("By category", True),
         "errors": ("Errors", "errors" in plots or "calibration" in plots),

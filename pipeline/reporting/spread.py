@@ -4,32 +4,50 @@ from matplotlib.figure import Figure
 
 from pipeline.comparison.seeds import OverSeeds
 from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_colours, styled
-from pipeline.reporting.tables import NONE, percent
+from pipeline.reporting.tables import NONE, difference, percent
 
 
-def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str]) -> list[dict]:
-    """One row a method: its seeds, and a cell for AP and each group's AP.
+def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: str) -> list[dict]:
+    """One row a method: its seeds, and a cell for AP and each group's AP; [] where one seed and no
+    interval is all there is.
 
     A cell has ``text``, the mean and, of several seeds, the sample standard deviation, and, but of
-    the baseline, the ``interval`` [low, high] of the difference and whether it excludes 0.
+    the baseline, the ``difference`` of the means, its ``interval`` [low, high], and whether that
+    excludes 0.
     """
+    if not (several_seeds(found) or has_intervals(found)):
+        return []
     return [
         {
             "method": method,
             "seeds": own.seeds,
-            "cells": [cell(own, key) for key in titles],
+            "cells": [cell(own, found[baseline], key) for key in titles],
         }
         for method, own in found.items()
     ]
 
 
-def cell(own: OverSeeds, key) -> dict:
+def several_seeds(found) -> bool:
+    return any(len(own.seeds) > 1 for own in found.values())
+
+
+def has_intervals(found) -> bool:
+    return any(interval for own in found.values() for interval in own.intervals.values())
+
+
+def cell(own: OverSeeds, base: OverSeeds, key) -> dict:
     summary, interval = own.summaries[key], own.intervals[key]
     text = NONE if summary.mean is None else percent(summary.mean)
     if summary.sd is not None:
         text += f" ± {percent(summary.sd)}"
+    change = None if own is base else difference(summary.mean, base.summaries[key].mean)
     ends = interval and [percent(end, signed=True) for end in (interval.low, interval.high)]
-    return {"text": text, "ends": ends, "sure": bool(interval and interval.excludes_zero)}
+    return {
+        "text": text,
+        "difference": None if change is None else percent(change, signed=True),
+        "ends": ends,
+        "sure": bool(interval and interval.excludes_zero),
+    }
 
 
 @styled
@@ -39,7 +57,7 @@ def draw_spread(found: dict[str, OverSeeds], titles, methods, baseline) -> Figur
     None where there is nothing to compare, or where no method was diagnosed.
     """
     others = [m for m in methods if m != baseline]
-    if not any(interval for m in others for interval in found[m].intervals.values()):
+    if not has_intervals(found):
         return None
     figure = Figure(figsize=(FULL_WIDTH, 0.9 + 0.34 * len(others)), layout="constrained")
     panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]

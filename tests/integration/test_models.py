@@ -94,6 +94,13 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def own_import_path(monkeypatch):
+    """MLflow puts a loaded model's copy of ``pipeline`` before the project's, for good: the
+    processes that later tests start would import that."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
 @pytest.fixture
 def project(finished, tmp_path, monkeypatch):
     monkeypatch.delenv("DVC_ROOT", raising=False)
