@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 from pipeline.reporting.published import Published
 from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
@@ -11,9 +12,24 @@ TEX_ESCAPES = str.maketrans(
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         **{c: f"\\{c}" for c in "&%$#_{}"},
     }
 )
+# what formats a cell; "_" does so at the edge of a word only
+MARKDOWN_MARKS = re.compile(r"[\\`*|<~$]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def escaped_markdown(text: str) -> str:
+    """As the text of a table's cell, which shows it letter by letter."""
+    return MARKDOWN_MARKS.sub(r"\\\g<0>", text)
+
+
+def escaped_tex(text: str) -> str:
+    """As LaTeX text; two hyphens stay two."""
+    return re.sub("-(?=-)", "-{}", text.translate(TEX_ESCAPES))
 
 
 def to_csv(tables: list[Table]) -> str:
@@ -40,22 +56,18 @@ def markdown_table(table: Table) -> str:
         ["method", *(c.title for c in table.columns)],
         [":---", *("---:" for _ in table.columns)],
         *(
-            [escaped(method), *(f"**{c.text}**" if c.best else c.text for c in row)]
+            [escaped_markdown(method), *(f"**{c.text}**" if c.best else c.text for c in row)]
             for method, row in cells(table).items()
         ),
         *(
-            [f"*published: {escaped(row.method)}* [{number}]", *published_texts(table, row)]
-            for number, row in enumerate(table.published, 1)
+            [f"*published: {escaped_markdown(row.method)}* [{n}]", *published_texts(table, row)]
+            for n, row in enumerate(table.published, 1)
         ),
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    notes = [f"[{n}] {row.footnote}  " for n, row in enumerate(table.published, 1)]
+    notes = [f"[{n}] {escaped_markdown(r.footnote)}  " for n, r in enumerate(table.published, 1)]
     notes = [WHY_NONE, *notes] if has_gaps(table) else notes
     return f"{text}\n" + "\n".join(notes) + "\n" if notes else text
-
-
-def escaped(name) -> str:
-    return name.replace("|", r"\|")
 
 
 def published_texts(table, row: Published) -> list[str]:
@@ -68,34 +80,44 @@ def to_tex(tables: list[Table]) -> str:
 
 
 def tex_table(table: Table) -> str:
-    """A booktabs tabular; names are escaped."""
-    body = "".join(
-        f"{' & '.join([tex(method), *map(tex_cell, row, table.columns)])} \\\\\n"
+    """A booktabs tabular, and the sources of its published rows as a paragraph below."""
+    rows = [
+        [escaped_tex(method), *map(tex_cell, row, table.columns)]
         for method, row in cells(table).items()
-    )
-    if table.published:
-        rows = (
-            [f"{tex(row.method)} (published)", *published_texts(table, row)]
-            for row in table.published
-        )
-        sources = "".join(f"% {row.footnote}\n" for row in table.published)
-        body += f"\\midrule\n{sources}" + "".join(
-            f"{' & '.join(row).replace('–', '--')} \\\\\n" for row in rows
-        )
+    ]
     why = f"% {WHY_NONE}\n" if has_gaps(table) else ""
     return (
         f"% \\usepackage{{booktabs}}; percent, best in bold\n{why}"
         f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}\n\\toprule\n"
         f"Method & {' & '.join(c.tex for c in table.columns)} \\\\\n\\midrule\n"
-        f"{body}\\bottomrule\n\\end{{tabular}}\n"
+        f"{tex_lines(rows)}{tex_published(table)}\\bottomrule\n\\end{{tabular}}\n"
+        f"{tex_sources(table.published)}"
     )
 
 
-def tex(name) -> str:
-    return name.translate(TEX_ESCAPES)
+def tex_lines(rows) -> str:
+    return "".join(f"{' & '.join(row)} \\\\\n" for row in rows)
 
 
 def tex_cell(cell, column) -> str:
     if cell.best:
         return rf"\textbf{{{cell.text}}}"
     return f"${cell.text}$" if column.signed and cell.value is not None else cell.text
+
+
+def tex_published(table) -> str:
+    rows = [
+        [f"{escaped_tex(row.method)} (published){tex_mark(number)}", *published_texts(table, row)]
+        for number, row in enumerate(table.published, 1)
+    ]
+    return "\\midrule\n" + tex_lines(rows).replace("–", "--") if rows else ""
+
+
+def tex_sources(published) -> str:
+    notes = [f"{tex_mark(n)} {escaped_tex(row.footnote)}" for n, row in enumerate(published, 1)]
+    lines = "\\\\\n".join(notes)
+    return f"\n\\smallskip{{\\footnotesize\\raggedright\n{lines}\\par}}\n" if notes else ""
+
+
+def tex_mark(number) -> str:
+    return rf"\textsuperscript{{{number}}}"

@@ -91,8 +91,11 @@ def test_published_rows_are_marked_have_a_source_and_are_never_best():
     assert text[-1] == "[1] BACL_x: Faster R-CNN, 12 + 12 epochs; its README.  "
     assert "**20.0**" in text[2] and "**" not in text[4]
     tex = texts.to_tex(found[:1])
-    assert "BACL\\_x (published) & 27.8 & -- & 10.0" in tex
-    assert "% BACL_x: Faster R-CNN, 12 + 12 epochs; its README." in tex
+    assert "BACL\\_x (published)\\textsuperscript{1} & 27.8 & -- & 10.0" in tex
+    assert tex.endswith(
+        "\\end{tabular}\n\n\\smallskip{\\footnotesize\\raggedright\n"
+        "\\textsuperscript{1} BACL\\_x: Faster R-CNN, 12 + 12 epochs; its README.\\par}\n"
+    )
     assert "BACL" not in texts.to_csv(found)
 
 
@@ -115,11 +118,40 @@ def test_values_that_print_alike_are_all_best():
     assert [tables.cells(table[0])[m][0].best for m in "ab"] == [True, True]
 
 
+def test_sources_of_several_published_rows_are_numbered_lines():
+    other = Published("R&D", "50 % of the epochs", "a_b (x.org/~y)", {"AP": 0.3})
+    found = tables.box_tables({"m": metrics(*[0.2] * len(KEYS))}, "m", LVIS, (ROW, other))
+    lines = texts.to_tex(found[:1]).splitlines()
+    assert lines[-3] == r"\smallskip{\footnotesize\raggedright"
+    assert lines[-2].endswith(r"its README.\\")
+    assert lines[-1] == (
+        r"\textsuperscript{2} R\&D: 50 \% of the epochs; a\_b (x.org/\textasciitilde{}y).\par}"
+    )
+    assert not [line for line in lines[1:] if line.startswith("%")]
+
+
 def test_markdown_and_tex_survive_any_name():
-    table = make({r"a|b\c~^{$#}": metrics(*[0.5] * len(KEYS))}, r"a|b\c~^{$#}")
-    assert texts.to_markdown(table).splitlines()[2].startswith(r"| a\|b\c~^{$#} |")
-    escaped = r"a|b\textbackslash{}c\textasciitilde{}\textasciicircum{}\{\$\#\} &"
+    name = r"a|b\c~^{$#}"
+    table = make({name: metrics(*[0.5] * len(KEYS))}, name)
+    assert texts.to_markdown(table).splitlines()[2].startswith(r"| a\|b\\c\~^{\$#} |")
+    escaped = r"a\textbar{}b\textbackslash{}c\textasciitilde{}\textasciicircum{}\{\$\#\} &"
     assert escaped in texts.to_tex(table)
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown", "tex"),
+    [
+        ("soft_max", "soft_max", r"soft\_max"),
+        ("_x_", r"\_x\_", r"\_x\_"),
+        ("__x__", r"\_\_x\_\_", r"\_\_x\_\_"),
+        ("a--b", "a--b", "a-{}-b"),
+        ("*<b>`", r"\*\<b>\`", r"*\textless{}b\textgreater{}`"),
+        ("-2.5 [-3.2, -1.8]*", r"-2.5 [-3.2, -1.8]\*", "-2.5 [-3.2, -1.8]*"),
+    ],
+)
+def test_what_would_format_is_escaped_and_nothing_else(text, markdown, tex):
+    assert texts.escaped_markdown(text) == markdown
+    assert texts.escaped_tex(text) == tex
 
 
 @settings(max_examples=60, deadline=None)
