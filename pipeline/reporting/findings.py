@@ -79,9 +79,9 @@ def extremes(inputs) -> dict[str, list[dict]]:
     """The challenger's largest gains and losses by category; {} where there is no challenger."""
     if not inputs.challenger:
         return {}
-    table = deltas(inputs.per_category, inputs.baseline, inputs.grouping)
-    table = table.rename(columns={inputs.challenger: "delta"})
-    table = table.dropna(subset="delta").sort_values("delta", ascending=False, kind="stable")
+    about, changes = deltas(inputs.per_category, inputs.baseline, inputs.grouping)
+    table = about.assign(delta=changes[inputs.challenger]).dropna(subset="delta")
+    table = table.sort_values("delta", ascending=False, kind="stable")
     gains = table[table.delta > 0].head(EXTREMES)
     losses = table[table.delta < 0].tail(EXTREMES)[::-1]
     return {"gains": gains.to_dict("records"), "losses": losses.to_dict("records")}

@@ -153,16 +153,18 @@ def draw_ap_by_frequency(table, methods, baseline) -> Figure:
     return figure
 
 
-def deltas(per_category, baseline, grouping) -> pd.DataFrame:
-    """Per category the other methods' AP minus the baseline's, sorted by the training count.
+def deltas(per_category, baseline, grouping) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Per category name, group and training_count; and the other methods' AP minus the baseline's.
 
-    Columns: name, group, training_count, then one a method; NaN where undefined.
+    Both by category_id, sorted by the training count; the second has one column a method, apart
+    because a method may be called "name", too. NaN where undefined.
     """
     wide = per_category.pivot(index="category_id", columns="method", values="AP")
     change = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
     about = per_category.drop_duplicates("category_id").set_index("category_id")
     about = about[["name", "group"]].assign(training_count=about[grouping.count])
-    return about.join(change.reindex(about.index)).sort_values("training_count", kind="stable")
+    about = about.sort_values("training_count", kind="stable")
+    return about, change.reindex(about.index)
 
 
 @styled
@@ -171,12 +173,12 @@ def draw_deltas(per_category, methods, baseline, grouping) -> Figure | None:
     others = [m for m in methods if m != baseline]
     if not others:
         return None
-    table = deltas(per_category, baseline, grouping)
+    about, changes = deltas(per_category, baseline, grouping)
     figure = Figure(figsize=(FULL_WIDTH, 0.9 + 1.45 * len(others)), layout="constrained")
     panels = figure.subplots(len(others), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     colours = method_colours(methods, baseline)
     for axes, method in zip(panels, others, strict=True):
-        change = 100 * table[method].fillna(0).to_numpy()
+        change = 100 * changes[method].fillna(0).to_numpy()
         bars(axes, change.clip(min=0), colours[method])
         bars(axes, change.clip(max=0), SHADE)
         axes.axhline(0, c=SHADE, lw=0.8)
@@ -185,7 +187,7 @@ def draw_deltas(per_category, methods, baseline, grouping) -> Figure | None:
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         axes.margins(x=0.005)
-        mark_groups(axes, table, grouping)
+        mark_groups(axes, about, grouping)
     panels[-1].set_xlabel(f"categories, from the fewest to the most training {grouping.unit}")
     return figure
 

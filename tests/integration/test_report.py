@@ -62,6 +62,19 @@ def edit(root, old, new):
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+def add_methods(root, names):
+    """Further methods after the others, each with the files of bacl."""
+    blocks = [f'  "{name}": {{from: bce, loss: {{type: fcbl}}, epochs: 12}}\n' for name in names]
+    edit(root, "report:", f"{''.join(blocks)}report:")
+    edit(root, "bce, bacl]", f"bce, bacl, {', '.join(map(json.dumps, names))}]")
+    for file in [path for path in root.rglob("bacl.*") if path.is_file()]:
+        for name in names:
+            shutil.copy(file, file.with_name(f"{name}{file.suffix}"))
+    for folder in ("models", "reports/diagnosis"):
+        for name in names:
+            shutil.copytree(root / folder / "bacl", root / folder / name)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
@@ -328,21 +341,20 @@ def test_a_missing_file_is_named_and_the_last_report_stays(project, missing, rem
 def test_many_categories_and_methods(tmp_path, root):
     counts = [1 + int(1500 / (i + 1)) for i in range(1203)]
     make_project(tmp_path, counts=counts, images=8)
-    blocks = "".join(
-        f"  more{i}: {{from: bce, loss: {{type: fcbl}}, epochs: 12}}\n" for i in range(3)
-    )
-    edit(tmp_path, "report:", f"{blocks}report:")
-    edit(tmp_path, "bce, bacl]", "bce, more0, more1, more2, bacl]")
-    for i in range(3):
-        for path in (
-            "reports/metrics/{}.json",
-            "reports/per_category/{}.csv",
-            "predictions/{}.parquet",
-        ):
-            shutil.copy(tmp_path / path.format("bacl"), tmp_path / path.format(f"more{i}"))
+    add_methods(tmp_path, [f"more{i}" for i in range(3)])
     html = run(tmp_path)
     assert len(html) < 5_000_000
     Page(html)
+
+
+def test_methods_may_have_any_legal_name(project):
+    """Also those of the report's own columns, and of what pandas and jinja know."""
+    columns = ("name", "group", "training_count", "category_id", "method", "AP", "epoch", "step")
+    others = ("items", "nan", "none", "True", "1", "_x_", "a--b", "delta")
+    add_methods(project, [*columns, *others])
+    assert "Largest gains of delta over softmax" in run(project)
+    rows = pd.read_csv(project / "reports/ap_by_frequency.csv", keep_default_na=False)
+    assert rows.method.tolist() == ["softmax", "bce", "bacl", *columns, *others]
 
 
 def test_runs_as_a_stage_without_torch(finished, root):

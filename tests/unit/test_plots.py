@@ -53,7 +53,7 @@ def test_what_is_in_no_group_keeps_a_place_on_the_axis():
 def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
     table = pd.DataFrame(
         {
-            "method": ["a", "a", "b", "b"],
+            "method": ["a", "a", "name", "name"],
             "category_id": [1, 2, 1, 2],
             "name": ["x", "y"] * 2,
             "group": ["f", "r"] * 2,
@@ -61,9 +61,9 @@ def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
             "AP": [0.5, np.nan, 0.75, 0.1],
         }
     )
-    change = plots.deltas(table, "a", LVIS)
-    assert change.name.tolist() == ["y", "x"]
-    assert change.b.tolist() == pytest.approx([np.nan, 0.25], nan_ok=True)
+    about, change = plots.deltas(table, "a", LVIS)
+    assert about["name"].tolist() == ["y", "x"]
+    assert change["name"].tolist() == pytest.approx([np.nan, 0.25], nan_ok=True)
 
 
 def test_svg_is_the_same_each_time_and_follows_the_colours_of_the_page():
