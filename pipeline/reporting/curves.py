@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.reporting.plots import legend_above
-from pipeline.reporting.style import FULL_WIDTH, literal, method_colours, styled
+from pipeline.reporting.style import FULL_WIDTH, literal, method_looks, styled
 
 PANELS = {"loss": "training loss", "lr": "learning rate"}
 
@@ -24,13 +24,13 @@ def draw_curves(curves, methods, baseline) -> Figure | None:
     figure = Figure(figsize=(FULL_WIDTH, 3.0), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     for axes, (column, title) in zip(panels, PANELS.items(), strict=True):
-        for method, colour in method_colours(methods, baseline).items():
+        for method, look in method_looks(methods, baseline).items():
             own = curves[curves.method == method]
             own = own[own[column].notna()]
             if len(own):
                 axes.plot(
                     own.step.to_numpy(float), own[column].to_numpy(float),
-                    c=colour, lw=1.4, label=literal(method),
+                    lw=1.4, label=literal(method), **look.line,
                 )  # fmt: skip
         axes.set_title(title)
         axes.set_xlabel("iteration of the stage")

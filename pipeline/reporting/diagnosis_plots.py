@@ -14,6 +14,7 @@ from pipeline.reporting.style import (
     SHADE,
     literal,
     method_colours,
+    method_looks,
     styled,
 )
 
@@ -21,7 +22,7 @@ ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
     "Miss": "missed",
 }  # fmt: skip
-GROUP_COLOURS = (COLOURS[3], COLOURS[5], COLOURS[2], COLOURS[0])
+GROUP_COLOURS = (COLOURS[3], "#b07c10", COLOURS[2], COLOURS[0])  # like the page's
 FEW = 20  # detections in a bin: fewer draw no point
 # from nothing to ink, so that the page's light and dark papers both serve as zero
 HEAT = LinearSegmentedColormap.from_list("heat", [(0.18, 0.5, 0.97, 0.0), (0.18, 0.5, 0.97, 1.0)])
@@ -40,17 +41,17 @@ def draw_classifier(diagnosis, categories, methods, baseline, grouping) -> Figur
     figure = Figure(figsize=(FULL_WIDTH, 3.4), layout="constrained")
     for axes, (column, (title, table)) in zip(figure.subplots(1, 2), values.items(), strict=True):
         table = table.merge(about, on="category_id")
-        for method, colour in method_colours(methods, baseline).items():
+        many = len(table) > RASTER_POINTS
+        dots = dict(s=7 if many else 13, alpha=0.35, linewidths=0, rasterized=many)
+        for method, look in method_looks(methods, baseline).items():
             known = table[(table.method == method) & table[column].notna()]
             if known.empty:
                 continue
             counts = axis_counts(known, grouping).to_numpy(float)
             points = known[column].to_numpy(float)
-            many = len(table) > RASTER_POINTS
-            dots = dict(s=7 if many else 13, c=colour, alpha=0.35, linewidths=0, rasterized=many)
-            axes.scatter(counts, points, **dots)
-            means = binned_means(counts, points)
-            axes.plot(*means, c=colour, lw=2, marker="o", ms=3.5, label=literal(method))
+            axes.scatter(counts, points, **look.marker, **dots)
+            line = look.line | look.marker | dict(lw=2, ms=3.5)
+            axes.plot(*binned_means(counts, points), label=literal(method), **line)
         axes.set_title(title)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
@@ -71,11 +72,12 @@ def draw_calibration(diagnosis, methods, baseline, grouping) -> Figure | None:
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, code in zip(panels, shown, strict=True):
         axes.plot([0, 1], [0, 1], c=SHADE, lw=0.8, ls=(0, (3, 3)))
-        for method, colour in method_colours(methods, baseline).items():
+        for method, look in method_looks(methods, baseline).items():
             own = table[(table.method == method) & (table.group == code) & (table["count"] >= FEW)]
             if len(own):
                 places = (own.mean_score.to_numpy(float), own.precision.to_numpy(float))
-                axes.plot(*places, c=colour, marker="o", ms=3, label=literal(method))
+                line = look.line | look.marker | dict(ms=3)
+                axes.plot(*places, label=literal(method), **line)
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score")
         axes.set_title(groups[code])
         axes.grid()

@@ -11,7 +11,7 @@ from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
 from pipeline.reporting.published import Published
 from pipeline.reporting.spread import spread_rows
-from pipeline.reporting.style import for_page, method_colours
+from pipeline.reporting.style import for_page, method_looks
 from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,7 +53,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         methods=inputs.methods,
         baseline=inputs.baseline,
         challenger=inputs.challenger,
-        colours=method_colours(inputs.methods, inputs.baseline),
+        looks=method_looks(inputs.methods, inputs.baseline),
         grouping=inputs.grouping,
         group_order=list(inputs.grouping.names),
         sizes=inputs.categories.group.value_counts().to_dict(),

@@ -16,6 +16,7 @@ from pipeline.reporting.style import (
     SHADE,
     literal,
     method_colours,
+    method_looks,
     styled,
 )
 
@@ -82,17 +83,16 @@ def draw_ap_vs_frequency(per_category, methods, baseline, grouping) -> Figure:
     axes = figure.subplots()
     shade_groups(axes, per_category, grouping)
     many = len(per_category) > RASTER_POINTS
-    for method, colour in method_colours(methods, baseline).items():
+    dots = dict(s=9 if many else 17, alpha=0.45, linewidths=0, rasterized=many)
+    for method, look in method_looks(methods, baseline).items():
         known = per_category[(per_category.method == method) & per_category.AP.notna()]
         if known.empty:
             continue
         counts = axis_counts(known, grouping).to_numpy(float)
         ap = 100 * known.AP.to_numpy()
-        axes.scatter(
-            counts, ap, s=9 if many else 17, c=colour, alpha=0.45, linewidths=0, rasterized=many
-        )
-        means = binned_means(counts, ap)
-        axes.plot(*means, c=colour, lw=2.2, marker="o", ms=4, label=literal(method))
+        axes.scatter(counts, ap, **look.marker, **dots)
+        line = look.line | look.marker | dict(lw=2.2, ms=4)
+        axes.plot(*binned_means(counts, ap), label=literal(method), **line)
     log_counts(axes, grouping)
     axes.set_ylim(-3, 112)
     axes.set_yticks(range(0, 101, 20))
@@ -136,10 +136,10 @@ def draw_ap_by_frequency(table, methods, baseline) -> Figure:
     width = 0.84 / len(methods)
     groups = list(dict.fromkeys(table.group))
     crowd = len(methods) * len(groups)
-    for i, (method, colour) in enumerate(method_colours(methods, baseline).items()):
+    for i, (method, look) in enumerate(method_looks(methods, baseline).items()):
         ap = 100 * table[table.method == method].set_index("group").AP.reindex(groups)
         places = np.arange(len(groups)) + (i - (len(methods) - 1) / 2) * width
-        bars = axes.bar(places, ap.fillna(0), width * 0.94, color=colour, label=literal(method))
+        bars = axes.bar(places, ap.fillna(0), width * 0.94, label=literal(method), **look.bar)
         texts = ["none" if np.isnan(v) else f"{v:.1f}" for v in ap]
         turn = 90 if crowd > 16 else 0
         axes.bar_label(bars, texts, padding=2, fontsize=7 if crowd < 13 else 6, rotation=turn)

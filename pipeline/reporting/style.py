@@ -4,7 +4,9 @@ The figures carry no date and no random id, so the same input gives the same byt
 """
 
 import io
+import itertools
 import re
+from dataclasses import dataclass
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -13,7 +15,11 @@ INK = "#24292e"
 PAPER = "#fefefe"
 SHADE = "#8b949e"
 BASELINE_COLOUR = "#8b949e"
-COLOURS = ("#2f81f7", "#e8722c", "#1fa38a", "#a371f7", "#db61a2", "#c69026", "#4c9f38", "#d1495b")
+COLOURS = ("#2f81f7", "#e8722c", "#1fa38a", "#a371f7", "#db61a2", "#96604c", "#4c9f38", "#d1495b")
+# by the round through the colours, so that 32 methods look different
+MARKERS = ("o", "s", "^", "D")
+LINES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+HATCHES = ("", "/////", ".....", "xxxxx")
 FULL_WIDTH = 9.2
 HALF_WIDTH = 4.6
 RASTER_POINTS = 3000
@@ -35,6 +41,7 @@ STYLE = {
     "grid.color": SHADE,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.8,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
     "savefig.facecolor": PAPER,
@@ -55,11 +62,41 @@ def styled(draw):
     return with_style
 
 
-def method_colours(methods, baseline) -> dict[str, str]:
-    """Grey for the baseline, one colour each for the others in their order."""
+@dataclass(frozen=True)
+class Look:
+    """How a method is drawn; the first colours once more are another ``round``."""
+
+    colour: str
+    round: int = 0
+
+    @property
+    def marker(self) -> dict:
+        """Arguments of ``Axes.scatter`` and ``Axes.plot``."""
+        return {"color": self.colour, "marker": MARKERS[self.round]}
+
+    @property
+    def line(self) -> dict:
+        """Arguments of ``Axes.plot``."""
+        return {"color": self.colour, "linestyle": LINES[self.round]}
+
+    @property
+    def bar(self) -> dict:
+        """Arguments of ``Axes.bar``."""
+        hatch = {"hatch": HATCHES[self.round], "edgecolor": "white", "linewidth": 0}
+        return {"color": self.colour, **hatch}
+
+
+def method_looks(methods, baseline) -> dict[str, Look]:
+    """Grey for the baseline, one look each for the others in their order."""
     others = [m for m in methods if m != baseline]
-    palette = {m: COLOURS[i % len(COLOURS)] for i, m in enumerate(others)}
-    return {m: palette.get(m, BASELINE_COLOUR) for m in methods}
+    looks = itertools.cycle(Look(c, r) for r in range(len(LINES)) for c in COLOURS)
+    palette = dict(zip(others, looks, strict=False))
+    return {m: palette.get(m, Look(BASELINE_COLOUR)) for m in methods}
+
+
+def method_colours(methods, baseline) -> dict[str, str]:
+    """For plots that name a method where they draw it; elsewhere two may share a colour."""
+    return {m: look.colour for m, look in method_looks(methods, baseline).items()}
 
 
 def literal(name) -> str:

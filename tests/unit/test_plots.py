@@ -1,5 +1,7 @@
 """The numbers behind the plots, and that figures become the same svg each time."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
-from pipeline.reporting import plots, style
+from pipeline.reporting import curves, diagnosis_plots, plots, style
 
 
 def categories(counts, codes, count="image_count"):
@@ -78,3 +80,58 @@ def test_svg_is_the_same_each_time_and_follows_the_colours_of_the_page():
     page = style.for_page(svgs[0], "bars", "a plot")
     assert style.INK not in page
     assert page.startswith('<svg role="img" aria-label="a plot"')
+
+
+METHODS = [f"m{i}" for i in range(1 + 4 * len(style.COLOURS))]
+
+
+def line_look(line):
+    return line.get_color(), str(line._dash_pattern), line.get_marker()
+
+
+def dot_look(dots):
+    return dots.get_paths()[0].vertices.tobytes(), *dots.get_facecolor()[0]
+
+
+def test_many_methods_have_a_look_each_in_every_plot():
+    table = pd.DataFrame({"method": METHODS, "category_id": 1}).assign(
+        name="x", group="r", image_count=3, AP=0.5, step=10, loss=0.4, lr=0.1,
+        weight_norm=1.0, correct_score=0.5, count=99, mean_score=0.5, precision=0.5,
+    )  # fmt: skip
+    ids = ["method", "category_id"]
+    classifier, classes = table[[*ids, "weight_norm"]], table[[*ids, "correct_score"]]
+    found = SimpleNamespace(calibration=table, classifier=classifier, classes=classes)
+    categories = pd.DataFrame({"id": [1], "image_count": [3]})
+    figures = [
+        plots.draw_ap_vs_frequency(table, METHODS, "m0", LVIS),
+        curves.draw_curves(table, METHODS, "m0"),
+        diagnosis_plots.draw_calibration(found, METHODS, "m0", LVIS),
+        diagnosis_plots.draw_classifier(found, categories, METHODS, "m0", LVIS),
+    ]
+    for figure in figures:
+        lines = [line for line in figure.axes[0].lines if not line.get_label().startswith("_")]
+        assert len(set(map(line_look, lines))) == len(METHODS)
+    for figure in (figures[0], figures[3]):
+        assert len(set(map(dot_look, figure.axes[0].collections))) == len(METHODS)
+    bars = plots.draw_ap_by_frequency(table, METHODS, "m0").axes[0].containers
+    assert len({(bar[0].get_facecolor(), bar[0].get_hatch()) for bar in bars}) == len(METHODS)
+
+
+def test_few_methods_differ_by_colour_alone():
+    looks = style.method_looks(METHODS[: 1 + len(style.COLOURS)], "m0")
+    assert {look.round for look in looks.values()} == {0}
+    assert len({look.colour for look in looks.values()}) == len(looks)
+
+
+@pytest.mark.parametrize("colour", [*style.COLOURS, style.BASELINE_COLOUR])
+@pytest.mark.parametrize("paper", ["#ffffff", "#0d1117"])
+def test_colours_stand_out_from_light_and_dark_paper(colour, paper):
+    """3:1, what WCAG 2 asks of graphics."""
+    low, high = sorted(map(luminance, (colour, paper)))
+    assert (high + 0.05) / (low + 0.05) >= 3
+
+
+def luminance(colour):
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.03928, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
