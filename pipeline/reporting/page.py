@@ -68,6 +68,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         panel={"width": WIDTH, "font": FONT_SIZE},
         costs=provenance.cost_rows(inputs),
         models=provenance.model_rows(inputs),
+        remakes=provenance.remakes(inputs),
         digests=provenance.data_digests(inputs),
         versions=provenance.versions(),
         params_yaml=provenance.resolved_yaml(inputs.params, inputs.methods),

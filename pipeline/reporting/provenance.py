@@ -1,15 +1,14 @@
 """Where the numbers come from: cost of each training stage, versions, the parameters in force."""
 
 import io
-from dataclasses import fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from ruamel.yaml import YAML
 
 from pipeline.reporting.inputs import origin
+from pipeline.tracking.configuration import NOT_PART, plain
 
 PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc", "mlflow")
-NO_RESULT_DEPENDS_ON = ("compute", "tracking")
 
 
 def data_digests(inputs) -> dict[str, str]:
@@ -39,12 +38,34 @@ def workers(environment) -> str:
     return " × ".join(f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts if n)
 
 
+def remakes(inputs) -> list[dict]:
+    """Per commit and number of threads, which changes numbers on a CPU, the models made with it.
+
+    Nearly always one; at least one, without a commit where none is known. ``uncommitted`` names the
+    models that were made with changes to the commit.
+    """
+    found: dict[tuple, list] = {}
+    for name, environment in inputs.environments.items():
+        key = ((environment.get("git_commit") or "")[:12], environment.get("threads"))
+        found.setdefault(key, []).append(name)
+    return [
+        {
+            "commit": commit,
+            "threads": threads,
+            "models": models,
+            "uncommitted": [m for m in models if inputs.environments[m].get("git_dirty")],
+        }
+        for (commit, threads), models in (found or {("", None): []}).items()
+    ]
+
+
 def cost_rows(inputs) -> list[dict]:
-    """One row a method: its own training stage, and the total with the representation before it.
+    """One row a training stage, of the methods and of what they start from; the total adds that.
 
     Values are None where models/<method>/environment.json does not say.
     """
-    return [cost_row(inputs, method) for method in inputs.methods]
+    models = dict.fromkeys((*inputs.methods, *inputs.environments))
+    return [cost_row(inputs, model) for model in models]
 
 
 def cost_row(inputs, method):
@@ -94,7 +115,7 @@ def resolved_yaml(params, methods) -> str:
     used = {*methods, *(origin(params, m) for m in methods)}
     for section in ("representation", "pretrained", "classifier"):
         tree[section] = {name: block for name, block in tree[section].items() if name in used}
-    for block in NO_RESULT_DEPENDS_ON:
+    for block in NOT_PART:
         del tree[block]
     if not tree["pretrained"]:
         del tree["pretrained"]
@@ -103,12 +124,3 @@ def resolved_yaml(params, methods) -> str:
     yaml.default_flow_style = False
     yaml.dump(tree, out)
     return out.getvalue()
-
-
-def plain(value):
-    """Dataclasses as dicts under the keys of params.yaml, tuples as lists."""
-    if is_dataclass(value):
-        return {f.metadata.get("key", f.name): plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, dict):
-        return {key: plain(v) for key, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -144,6 +144,44 @@ def test_page_says_what_the_numbers_say(finished, html):
     assert all(" ".join(name.split()) in text for name in NAMES)
 
 
+def section(html, name):
+    """Its text."""
+    found = re.search(rf'<section aria-labelledby="{name}">.*?</section>', html, re.DOTALL)
+    return " ".join(" ".join(Page(found[0]).text).split())
+
+
+def test_cost_has_the_representation_that_is_no_row_of_the_results(project):
+    edit(project, "methods: [softmax, bce, bacl]", "methods: [softmax, bacl]")
+    html = run(project)
+    row = r"(\w+) (?:from bce )?train_\w+ cpu 12 750 6 min 52 s (\d+ min) \d\d s [\d.]+ 2,048 MB"
+    assert re.findall(row, section(html, "cost")) == [
+        ("softmax", "6 min"), ("bacl", "13 min"), ("bce", "6 min"),
+    ]  # fmt: skip
+    assert "bce" not in section(html, "results")
+
+
+def edit_environment(root, method, **values):
+    path = root / f"models/{method}/environment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_one_commit_is_checked_out_with_its_number_of_threads(html):
+    text = section(html, "provenance")
+    assert (
+        "To make it again git checkout 0123456789ab # with the parameters below as params.yaml "
+        "OMP_NUM_THREADS=1 make repro Parameters in force"
+    ) in text
+
+
+def test_several_commits_and_uncommitted_changes_are_told_apart(project):
+    edit_environment(project, "bce", git_commit="f" * 40, git_dirty=True, threads=4)
+    text = section(run(project), "provenance")
+    assert "softmax, bacl: git checkout 0123456789ab # with" in text
+    assert "bce: git checkout ffffffffffff # with" in text
+    assert "OMP_NUM_THREADS=4 make repro bce: made with changes that were not committed" in text
+    assert text.count("not committed") == 1
+
+
 def test_gallery_shows_each_image_once_and_each_method(html):
     page = Page(html)
     assert sum(tag == "image" and "photo" in v["id"] for tag, v in page.tags) == 4
@@ -315,6 +353,9 @@ def test_without_scalars_environment_detections_and_rare_categories(project):
         table.to_csv(project / f"reports/per_category/{method}.csv", index=False)
     html = run(project)
     Page(html)
+    assert "To make it again # with the parameters below as params.yaml make repro" in section(
+        html, "provenance"
+    )
     assert "0 of 3 found" in html
     assert "| none |" in (project / "reports/ap_by_frequency.md").read_text()
     assert "APr by" not in html
