@@ -9,6 +9,7 @@ from pipeline.diagnosis.classifier import write_classifier
 from pipeline.diagnosis.confusion import write_confusion
 from pipeline.diagnosis.errors import errors
 from pipeline.diagnosis.matches import match
+from pipeline.diagnosis.objects import objects
 from pipeline.diagnosis.sampling import write_sampling
 from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.truth import read_truth
@@ -24,8 +25,9 @@ def build(data: Path, predictions: Path, model: Path, folder: Path) -> None:
     bins = calibration(matches)
     with atomic_folder(folder) as out:
         write_table(out / "bootstrap.csv", replicates(matches))
-        found = {"groups": errors(truth, detections), "ece": expected_errors(bins)}
+        found = {"tide": errors(truth, detections), "ece": expected_errors(bins)}
         write_json(out / "errors.json", found)
+        write_table(out / "objects.csv", objects(truth, detections))
         write_table(out / "calibration.csv", bins)
         write_table(out / "classes.csv", classes(matches))
         write_classifier(out, model / "weights.pth", categories)

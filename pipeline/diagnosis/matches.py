@@ -94,17 +94,21 @@ def candidates(truth, chosen, ignored):
 
     Objects to find come before those to ignore; of equal ones lvis-api takes the last.
     """
-    object_pair = pair(truth.image, truth.category, truth)
-    order = np.argsort(object_pair, kind="stable")
-    detection_pair = pair(chosen.image, chosen.category, truth)
-    start = np.searchsorted(object_pair[order], detection_pair, "left")
-    count = np.searchsorted(object_pair[order], detection_pair, "right") - start
+    pairs = (pair(columns.image, columns.category, truth) for columns in (truth, chosen))
+    detection, item, iou = overlaps(truth, chosen, *pairs)
+    order = np.lexsort((-item, -iou, ignored[item], detection))
+    return detection[order], item[order], iou[order]
+
+
+def overlaps(truth, chosen, object_key, detection_key):
+    """(detection, object, IoU) of those of equal keys, such as images, that overlap by half."""
+    order = np.argsort(object_key, kind="stable")
+    start = np.searchsorted(object_key[order], detection_key, "left")
+    count = np.searchsorted(object_key[order], detection_key, "right") - start
     found = [overlapping(truth, chosen, order, start, count, rows) for rows in pieces(count)] or [
         (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
     ]
-    detection, item, iou = map(np.concatenate, zip(*found, strict=True))
-    order = np.lexsort((-item, -iou, ignored[item], detection))
-    return detection[order], item[order], iou[order]
+    return tuple(map(np.concatenate, zip(*found, strict=True)))
 
 
 def pieces(count):

@@ -4,7 +4,16 @@ from pathlib import Path
 
 from pipeline.files import atomic_folder, write_json, write_text
 from pipeline.params import Params
-from pipeline.reporting import curves, diagnosis_plots, findings, page, plots, spread, tables
+from pipeline.reporting import (
+    curves,
+    diagnosis_plots,
+    error_plots,
+    findings,
+    page,
+    plots,
+    spread,
+    tables,
+)
 from pipeline.reporting import table_texts as texts
 from pipeline.reporting.inputs import Inputs, load_inputs
 from pipeline.reporting.published import published
@@ -72,7 +81,8 @@ def draw(inputs: Inputs, data) -> dict[str, str]:
         "delta_per_category": plots.draw_deltas(inputs.per_category, *who, grouping),
         "training_curves": curves.draw_curves(data["training_curves"], *who),
         "spread": spread.draw_spread(inputs.seeds, findings.headline(inputs), *who),
-        "errors": diagnosis_plots.draw_errors(found, *who, grouping),
+        "errors": error_plots.draw_errors(found, *who),
+        "objects": error_plots.draw_objects(found, inputs.methods, grouping),
         "calibration": diagnosis_plots.draw_calibration(found, *who, grouping),
         "classifier": diagnosis_plots.draw_classifier(found, inputs.categories, *who, grouping),
         "confusion": diagnosis_plots.draw_confusion(found.confusion, grouping),

@@ -7,7 +7,9 @@ import pandas as pd
 
 from pipeline.files import read_json
 
-TABLES = ("calibration", "classes", "classifier", "confusion", "confused_pairs", "sampling")
+TABLES = (
+    "calibration", "classes", "classifier", "confusion", "confused_pairs", "objects", "sampling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Diagnosis:
     classifier: pd.DataFrame
     confusion: pd.DataFrame
     confused_pairs: pd.DataFrame
+    objects: pd.DataFrame
     sampling: pd.DataFrame
     missing: list[str]
 
@@ -33,7 +36,7 @@ def load_diagnosis(root: Path, methods: list[str], grouping: str) -> Diagnosis:
     folders = {method: root / "reports" / "diagnosis" / method for method in methods}
     known = {method: folder for method, folder in folders.items() if folder.is_dir()}
     tables = {name: joined(known, name) for name in TABLES}
-    for name in ("confusion", "sampling"):
+    for name in ("confusion", "objects", "sampling"):
         if len(tables[name]):
             tables[name] = tables[name][tables[name].grouping == grouping]
     return Diagnosis(

@@ -1,6 +1,5 @@
-"""The plots of `diagnose`: classifier, calibration, errors, confusion and hallucination."""
+"""The plots of `diagnose`: classifier, calibration, confusion and hallucination."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -13,15 +12,10 @@ from pipeline.reporting.style import (
     RASTER_POINTS,
     SHADE,
     literal,
-    method_colours,
     method_looks,
     styled,
 )
 
-ERRORS = {
-    "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
-    "Miss": "missed",
-}  # fmt: skip
 GROUP_COLOURS = (COLOURS[3], "#b07c10", COLOURS[2], COLOURS[0])  # like the page's
 FEW = 20  # detections in a bin: fewer draw no point
 # from nothing to ink, so that the page's light and dark papers both serve as zero
@@ -86,43 +80,9 @@ def draw_calibration(diagnosis, methods, baseline, grouping) -> Figure | None:
     return figure
 
 
-@styled
-def draw_errors(diagnosis, methods, baseline, grouping) -> Figure | None:
-    """TIDE: how many points of AP50 each kind of error costs, over all and in each group."""
-    if not diagnosis.errors:
-        return None
-    groups = titles(grouping)
-    shown = [code for code in groups if any(delta(e, code) for e in diagnosis.errors.values())]
-    figure = Figure(figsize=(FULL_WIDTH, 1.0 + 1.35 * -(-len(shown) // 2)), layout="constrained")
-    panels = figure.subplots(-(-len(shown) // 2), 2, sharex=True, sharey=True, squeeze=False).flat
-    colours = {m: c for m, c in method_colours(methods, baseline).items() if m in diagnosis.errors}
-    width = 0.84 / len(colours)
-    for axes, code in zip(panels, shown, strict=False):
-        for i, (method, colour) in enumerate(colours.items()):
-            values = delta(diagnosis.errors[method], code) or {}
-            heights = [100 * (values.get(kind) or 0) for kind in ERRORS]
-            places = np.arange(len(ERRORS)) + (i - (len(colours) - 1) / 2) * width
-            axes.bar(places, heights, width * 0.92, color=colour, label=literal(method))
-        axes.set_title(groups[code])
-        axes.set_xticks(range(len(ERRORS)), ERRORS.values())
-        axes.tick_params(axis="x", length=0)
-        axes.grid(axis="y")
-        axes.set_axisbelow(True)
-    for axes in list(panels)[len(shown) :]:
-        axes.remove()
-    figure.supylabel("points of AP50", fontsize="medium")
-    legend_above(figure, figure.axes[0])
-    return figure
-
-
 def titles(grouping) -> dict[str, str]:
     """code -> name of all categories together and of each group."""
     return {"all": "all categories", **grouping.names}
-
-
-def delta(errors, code):
-    """method's errors.json -> {kind: fraction of AP50}; None where the group has none."""
-    return (errors["groups"].get(code) or {}).get("delta")
 
 
 @styled

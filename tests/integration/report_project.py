@@ -168,10 +168,11 @@ def write_diagnosis(folder, method, categories, rng):
     groups = sorted({c["frequency"] for c in categories}, key="rcf".index)
     kinds = {"Cls": 0.1, "Loc": 0.05, "Both": 0.01, "Dupe": 0.005, "Bkg": 0.04, "Miss": 0.08}
     errors = {"AP50": 0.5, "delta": {k: v * (1 - skill) for k, v in kinds.items()}, "counts": {}}
-    whole = {"groups": dict.fromkeys(["all", *groups], errors), "ece": {"all": 0.125}}
+    whole = {"tide": errors, "ece": {"all": 0.125}}
     (folder / "errors.json").write_text(json.dumps(whole))
     tenths = [i / 10 for i in range(10)]
     bins = [(g, low, low + 0.1, 50, low + 0.05) for g in ["all", *groups] for low in tenths]
+    write_objects(folder)
     table = pd.DataFrame(bins, columns=["group", "low", "high", "count", "mean_score"])
     write(folder / "calibration.csv", table.assign(precision=table.mean_score ** (1 + skill)))
     scores = rng.uniform(0.3, 0.9, len(ids))
@@ -184,6 +185,15 @@ def write_diagnosis(folder, method, categories, rng):
     draws = 0.3 + skill / 10 + rng.normal(0, 0.02, (1000, len(names)))
     write(folder / "bootstrap.csv", pd.DataFrame(draws, columns=names))
     write_history(folder, categories if method == "bacl" else [])
+
+
+def write_objects(folder):
+    rows = []
+    for name, grouping in GROUPINGS.items():
+        names = ("correct", *grouping.names, "-", "nothing")
+        rows += [(name, group, outcome, 5) for group in grouping.names for outcome in names]
+    table = pd.DataFrame(rows, columns=["grouping", "group", "outcome", "objects"])
+    write(folder / "objects.csv", table)
 
 
 def write_history(folder, categories):
