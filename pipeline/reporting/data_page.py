@@ -34,6 +34,7 @@ def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
         box_rows=box_rows(splits),
         image_rows=image_rows(splits),
         categories=category_rows(categories, splits),
+        plot_titles=SHOWN,
         plots={
             key: for_page(to_svg(figure, key), key, SHOWN[key])
             for key, figure in draw(splits, letters).items()

@@ -29,6 +29,7 @@ class Kind:
 
 def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> str:
     """``plots``: name -> svg; ``truth``: Truth."""
+    shown = plot_titles(inputs)
     values = dict(
         kinds=[
             {
@@ -39,7 +40,8 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
             }
             for kind in kinds
         ],
-        plots={name: for_page(svg, name, alt_text(name, inputs)) for name, svg in plots.items()},
+        plots={n: for_page(p, n, alt_text(shown[n], inputs.methods)) for n, p in plots.items()},
+        plot_titles=shown,
         titles=findings.headline(inputs),
         spread=spread_rows(inputs.seeds, findings.headline(inputs), inputs.baseline),
         pairs=findings.confused_pairs(inputs.diagnosis),
@@ -125,10 +127,10 @@ def minus(text) -> str:
     )
 
 
-def alt_text(name, inputs) -> str:
-    """What a plot shows, in words; the numbers are in the page's tables."""
+def plot_titles(inputs) -> dict[str, str]:
+    """What each plot shows, in words; the numbers are in the page's tables."""
     unit, names = inputs.grouping.unit, ", ".join(inputs.grouping.names.values())
-    titles = {
+    return {
         "ap_vs_frequency": f"AP of every category against its number of training {unit}",
         "ap_by_frequency": f"AP over all categories and by group: {names}",
         "delta_per_category": f"AP of every category minus that of {inputs.baseline}",
@@ -141,7 +143,10 @@ def alt_text(name, inputs) -> str:
         "confusion": "Maps of what each bin of categories is taken for, first and last epoch",
         "sampling": "Chance of each group of categories to be hallucinated, by epoch",
     }
-    return str(jinja2.filters.escape(f"{titles[name]}, for {', '.join(inputs.methods)}"))
+
+
+def alt_text(title, methods) -> str:
+    return str(jinja2.filters.escape(f"{title}, for {', '.join(methods)}"))
 
 
 def gallery_rule(inputs) -> str:

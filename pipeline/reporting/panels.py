@@ -70,10 +70,10 @@ def picture(inputs, scene) -> Picture:
     scale = WIDTH / image["width"]
     height = image["height"] * scale
     note = objects_note(scene, inputs.grouping)
-    panels = [panel("ground truth", note, scene.truth, scale, height)]
+    panels = [panel("ground truth", note, scene.truth, inputs.grouping, scale, height)]
     for method, boxes in scene.detections.items():
         note = f"{found(scene, method)} of {len(scene.truth)} found"
-        panels.append(panel(method, note, boxes, scale, height))
+        panels.append(panel(method, note, boxes, inputs.grouping, scale, height))
     path = inputs.val_images / image["file_name"]
     return Picture(f"photo-{image['id']}", image["file_name"], photo(path), height, panels)
 
@@ -106,17 +106,24 @@ def as_trained(opened):
     return image.convert("RGB")
 
 
-def panel(title, note, boxes, scale, height) -> Panel:
+def panel(title, note, boxes, grouping, scale, height) -> Panel:
     """Tags are placed for the best score first and drawn for it last, on top."""
     labels: list[Label] = []
     edges = [scaled(box, scale) for box in boxes]
     for box in boxes:
         labels.append(label(box, scale, height, [known.tag for known in labels], edges))
-    spoken = "; ".join(
-        f"{b.name} {b.group}" if b.score is None else f"{b.name} {b.score:.2f} {b.verdict}"
+    return Panel(title, note, f"{title}: {spoken(boxes, grouping)}", labels[::-1])
+
+
+def spoken(boxes, grouping) -> str:
+    """What the panel shows, for those who hear it."""
+    texts = [
+        f"{b.name}, {grouping.name(b.group)}"
+        if b.score is None
+        else f"{b.name} {b.score:.2f}, {b.verdict}"
         for b in boxes
-    )
-    return Panel(title, note, f"{title}: {spoken or 'nothing'}", labels[::-1])
+    ]
+    return "; ".join(texts) or "nothing"
 
 
 def scaled(box, scale) -> tuple[float, float, float, float]:

@@ -130,6 +130,8 @@ def test_page_is_one_self_contained_accessible_file(html):
         assert tag != "svg" or "aria-label" in values or values.get("aria-hidden") == "true"
     tables = [values for tag, values in page.tags if "scroll" in values.get("class", "").split()]
     assert all(values.get("tabindex") == "0" and "aria-label" in values for values in tables)
+    names = [values["aria-label"] for values in tables]
+    assert len(set(names)) == len(names) and "plot" not in names
 
 
 def test_page_says_what_the_numbers_say(finished, html):

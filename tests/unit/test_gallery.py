@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.reporting import gallery, outlines, panels
 from pipeline.reporting import truth as truth_file
 
@@ -97,7 +98,7 @@ def test_labels_stay_inside_the_picture(corners, height):
         gallery.Box(f"CATEGORY {'X' * 4 * i}", "r", (min(a, c), min(b, d), max(a, c), max(b, d)))
         for i, (a, b, c, d) in enumerate(corners)
     ]
-    for label in panels.panel("m", "", boxes, 1.0, height).labels:
+    for label in panels.panel("m", "", boxes, LVIS, 1.0, height).labels:
         x, y, width, tall = label.tag
         assert x >= 0
         assert y >= 0
@@ -107,9 +108,24 @@ def test_labels_stay_inside_the_picture(corners, height):
 
 def test_labels_of_boxes_in_the_same_place_do_not_cover_each_other():
     boxes = [gallery.Box(f"SNOWMAN {i}", "r", (100, 100, 150, 150)) for i in range(4)]
-    tags = [label.tag for label in panels.panel("m", "", boxes, 1.0, 320).labels]
+    tags = [label.tag for label in panels.panel("m", "", boxes, LVIS, 1.0, 320).labels]
     shared = [panels.overlap(a, b) for i, a in enumerate(tags) for b in tags[:i]]
     assert max(shared) == 0
+
+
+def test_a_panel_is_described_with_the_names_of_groups():
+    place = (0, 0, 9, 9)
+    truth = [gallery.Box("WHITE STAR", "r", place), gallery.Box("PENCIL", "f", place)]
+    description = panels.panel("ground truth", "", truth, LVIS, 1.0, 320).description
+    assert description == "ground truth: WHITE STAR, rare; PENCIL, frequent"
+    truth = [gallery.Box("WHITE STAR", "1", place)]
+    description = panels.panel("ground truth", "", truth, SIMCAL, 1.0, 320).description
+    assert description == "ground truth: WHITE STAR, [1,20)"
+    found = [gallery.Box("WHITE STAR", "r", place, "correct", 0.75)]
+    assert panels.panel("bacl", "", found, LVIS, 1.0, 320).description == (
+        "bacl: WHITE STAR 0.75, correct"
+    )
+    assert panels.panel("bacl", "", [], LVIS, 1.0, 320).description == "bacl: nothing"
 
 
 def test_long_names_keep_their_beginning_and_end():
