@@ -5,7 +5,7 @@ import io
 import re
 
 from pipeline.comparison.table import Table
-from pipeline.reporting.table_texts import TEX_ESCAPES
+from pipeline.reporting.table_texts import escaped_markdown, escaped_tex
 from pipeline.reporting.tables import WHY_NONE, Cell
 
 DEVIATIONS = "Mean ± sample standard deviation over n training seeds."
@@ -68,8 +68,7 @@ def markdown(head, lines, texts: int) -> str:
 
 
 def escaped(cell: Cell | str) -> str:
-    text = cell if isinstance(cell, str) else cell.text
-    return text.replace("|", r"\|").replace("*", r"\*")
+    return escaped_markdown(cell if isinstance(cell, str) else cell.text)
 
 
 def to_tex(table: Table) -> str:
@@ -99,7 +98,7 @@ def tex_cell(cell: Cell) -> str:
 
 def tex_text(text: str) -> str:
     """Escaped, with the signs of numbers in mathematics."""
-    text = text.translate(TEX_ESCAPES)
+    text = escaped_tex(text)
     for sign, tex in TEX_SIGNS.items():
         text = text.replace(sign, tex)
     return re.sub(r"(?<![\w.])([+-])(?=\d)", r"$\1$", text)

@@ -17,7 +17,6 @@ from pipeline.comparison.records import Finished, Result, parse_replicates
 from pipeline.params import Params, load, parse
 from pipeline.tracking import server
 
-SECTIONS = ("representation", "pretrained", "classifier")
 PARENT = "mlflow.parentRunId"
 
 
@@ -105,23 +104,12 @@ def unflatten(flat: dict[str, str]) -> dict:
     values = {"representation": {}, "classifier": {}}
     texts = text_keys()
     for key, text in flat.items():
-        *folders, leaf = split(key, flat)
+        *folders, leaf = key.split(".")
         place = values
         for folder in folders:
             place = place.setdefault(folder, {})
         place[leaf] = decode(text, leaf in texts)
     return values
-
-
-def split(key, flat) -> list[str]:
-    """At the dots, but for those in the name of a method: each has a ``loss.type``."""
-    section, _, rest = key.partition(".")
-    if section in SECTIONS:
-        ends = [i for i, c in enumerate(rest) if c == "."]
-        for end in ends:
-            if f"{section}.{rest[:end]}.loss.type" in flat:
-                return [section, rest[:end], *rest[end + 1 :].split(".")]
-    return key.split(".")
 
 
 def decode(text, is_text):

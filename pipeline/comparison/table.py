@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pipeline.comparison.grouping import Row
 from pipeline.comparison.statistics import Interval, Summary
 from pipeline.evaluation.groupings import GROUPINGS
-from pipeline.reporting.table_texts import TEX_ESCAPES
+from pipeline.reporting.table_texts import escaped_tex
 from pipeline.reporting.tables import (
     MASKS,
     Cell,
@@ -136,5 +136,5 @@ def make_column(key: str) -> Column:
     if key in groups:
         return Column(key, groups[key].title, groups[key].tex)
     name, number = key[:2], key[2:]
-    tex = f"{name}$_{{{number}}}$" if number.isdigit() else key.translate(TEX_ESCAPES)
+    tex = f"{name}$_{{{number}}}$" if number.isdigit() else escaped_tex(key)
     return Column(key, key, tex)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pipeline.params.limits import limited
 
+TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+OWN_PLACE = ("http", "https", "sqlite", "databricks")  # for files, without tracking.artifacts
 DETECTORS = Path(__file__).resolve().parents[2] / "configs" / "detectors"
 
 
@@ -165,12 +167,26 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking:
-    """``uri`` is "sqlite" (mlflow.db in the project's folder) or any MLflow tracking URI.
+    """``uri`` is "sqlite" (mlflow.db in the project's folder), or the URI of a server or database.
 
+    ``artifacts``: where a new experiment keeps its files, a folder or such as s3://bucket/path;
+    left out, a server's own place, and mlartifacts/ in the project's folder with SQLite.
     ``models``: whether it also gets the final models, whose weights may be large.
     """
 
     enabled: bool = True
     uri: str = "sqlite"
     experiment: str = "bacl"
+    artifacts: str = ""
     models: bool = True
+
+    def __post_init__(self):
+        scheme = self.uri.partition(":")[0].partition("+")[0]
+        if scheme not in TRACKING_SCHEMES:
+            allowed = "sqlite, http(s)://, or a database such as postgresql://"
+            raise ValueError(f"tracking.uri is {self.uri!r}; allowed: {allowed}")
+        if scheme not in OWN_PLACE and not self.artifacts:
+            raise ValueError(
+                f"tracking.uri is {self.uri!r}, so tracking.artifacts must say where files go: "
+                "a folder that all machines see, or such as s3://bucket/path"
+            )

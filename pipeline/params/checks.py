@@ -47,6 +47,8 @@ def check_unique(params):
     for section in ("representation", "pretrained", "classifier"):
         for name in getattr(params, section):
             check_name(f"a name under {section}", name)
+            if "." in name:  # DVC would look for a key in a key
+                raise ValueError(f"a name under {section} is {name!r}; it takes no '.'")
             if name in first:
                 raise ValueError(f"{name!r} stands under {first[name]} and {section}; rename one")
             first[name] = section

@@ -46,6 +46,8 @@ def draw_objects(diagnosis, methods, grouping) -> Figure | None:
     """A panel a group, a bar a method: the shares of the objects that are found, taken for a
     category of each group, and not found."""
     table = diagnosis.objects
+    if table.empty:
+        return None
     groups = [g for g in grouping.groups if table[table.group == g.code].objects.sum() > 0]
     if not groups:
         return None

@@ -33,12 +33,27 @@ def to_bgr(given, name: str) -> np.ndarray:
         return decode(read_file(given, name), f"{name} ({given})")
     if not isinstance(given, str | bytes):
         raise refused(f"{name} is a {type(given).__name__}; it takes an array, bytes or a path")
-    content = from_base64(given.encode() if isinstance(given, str) else given)
-    if content is None and isinstance(given, str):
-        if _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get():
-            raise refused(f"{name} is not base64; {HINT}")
-        return decode(read_file(given, name), f"{name} ({given})")
-    return decode(given if content is None else content, name)
+    if isinstance(given, str):
+        return from_text(given, name)
+    base64_too = pixels(given) is None and from_base64(given)
+    return decode(base64_too or given, name)
+
+
+def from_text(text, name):
+    """A path or base64, which a path may look like: the file that is there, if it may be read."""
+    serving = _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get()
+    content = None if not serving and is_file(text) else from_base64(text.encode())
+    if content is not None:
+        return decode(content, name)
+    if serving:
+        raise refused(f"{name} is not base64; {HINT}")
+    return decode(read_file(text, name), f"{name} ({text})")
+
+
+def is_file(text):
+    with contextlib.suppress(OSError, ValueError):  # too long for a path, or with a zero byte
+        return Path(text).is_file()
+    return False
 
 
 def from_rgb(array, name):
@@ -63,13 +78,17 @@ def from_base64(text):
 
 
 def decode(content, name):
-    try:
-        image = mmcv.imfrombytes(content, flag="color", backend="cv2") if content else None
-    except cv2.error:
-        image = None
+    image = pixels(content)
     if image is None:
         raise refused(f"{name} is not an image that can be read ({len(content)} bytes)")
     return image
+
+
+def pixels(content):
+    try:
+        return mmcv.imfrombytes(content, flag="color", backend="cv2") if content else None
+    except cv2.error:
+        return None
 
 
 def refused(message):

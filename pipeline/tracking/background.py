@@ -11,13 +11,19 @@ CODE = Path(__file__).resolve().parents[2]
 
 
 class LiveMirror:
-    """Starts ``python -m pipeline.tracking sync --live`` at most once a minute, one at a time."""
+    """Starts ``python -m pipeline.tracking sync --live`` at most once a minute, one at a time.
 
-    def __init__(self):
+    Made when a training starts, in the project's folder ``root``: once params.yaml is another one,
+    the training is not of what stands there, and is not followed.
+    """
+
+    def __init__(self, root: Path):
+        self.root = Path(root).resolve()
+        self.params = self.read_params()
         self.process = None
         self.last_start = float("-inf")
 
-    def start(self, root, scalars):
+    def start(self, scalars):
         """``scalars`` maps the method in training to its scalars.jsonl; returns at once.
 
         The mirror is a session of its own that ends itself after two minutes at the latest, so
@@ -28,16 +34,21 @@ class LiveMirror:
             return
         self.last_start = time.monotonic()
         try:
-            self.process = self.spawn(Path(root).resolve(), scalars)
+            if self.read_params() == self.params:
+                self.process = self.spawn(scalars)
         except OSError as error:
             logging.getLogger(__name__).warning("the live MLflow mirror did not start: %s", error)
 
-    @staticmethod
-    def spawn(root, scalars):
-        command = [sys.executable, "-m", "pipeline.tracking", "sync", "--live", "--root", str(root)]
+    def read_params(self):
+        path = self.root / "params.yaml"
+        return path.read_bytes() if path.is_file() else None
+
+    def spawn(self, scalars):
+        command = [sys.executable, "-m", "pipeline.tracking", "sync", "--live"]
+        command += ["--root", str(self.root)]
         for method, path in scalars.items():
             command += ["--scalars", f"{method}={Path(path).resolve()}"]
-        with open(root / ".mlflow-mirror.log", "w") as log:
+        with open(self.root / ".mlflow-mirror.log", "w") as log:
             return subprocess.Popen(
                 command,
                 cwd=CODE,
@@ -46,14 +57,3 @@ class LiveMirror:
                 stderr=log,
                 start_new_session=True,
             )
-
-
-_mirror = LiveMirror()
-
-
-def mirror_in_background(root, scalars):
-    """Let MLflow catch up with the folder ``root`` and a running training; never waits or raises.
-
-    For rank 0, after an epoch: ``mirror_in_background(root, {"bacl": folder / "scalars.jsonl"})``.
-    """
-    _mirror.start(root, scalars)

@@ -84,13 +84,14 @@ def collect_pipeline(project, children):
     if record.started:  # cached stages may have run months apart: the sum of their own times
         record.ended = record.started + sum(child.lasted for child in children)
     needed = {"report", *(f"evaluate@{method}" for method in params.report.methods)}
-    record.finished = needed <= names and all(child.finished for child in children)
+    complete = needed <= names and all(child.finished for child in children)
+    record.finished = complete and not project.problems
     return record
 
 
 def description(table):
     """The report's table, as what MLflow shows at the top of a run's page."""
-    text = table.read_text(encoding="utf-8") if table.is_file() else ""
+    text = table.read_text(encoding="utf-8", errors="replace") if table.is_file() else ""
     return {DESCRIPTION: text} if 0 < len(text) <= LONGEST_TAG else {}
 
 

@@ -46,8 +46,10 @@ def sync_experiments(root):
     params = params_file.load(root / "params.yaml")
     project = server.project_root(root)
     uri = server.resolve_uri(params.tracking.uri, project)
-    if not params.tracking.enabled or server.why_unreachable(uri):
-        return "no experiments were mirrored"
+    if not params.tracking.enabled:
+        return "no experiments were mirrored: tracking is off"
+    if reason := server.why_unreachable(uri):
+        return f"no experiments were mirrored: {reason}"
     scanner = stamp.FileScanner(stamp.read_stamp(root))
     cache, lines = cache_folder(root), []
     taken = own_configuration(root, params, scanner)

@@ -4,15 +4,21 @@ Every step can be done twice: a model is found by the digest in its tags, and a 
 taken up again. Imported only where there is a model, because mlflow.pyfunc takes seconds.
 """
 
+import contextlib
 import tempfile
 from pathlib import Path
 
 from mlflow.entities import LoggedModelOutput, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import (
+    RESOURCE_ALREADY_EXISTS,
+    RESOURCE_DOES_NOT_EXIST,
+    ErrorCode,
+)
 
 from pipeline.serving import package
+from pipeline.tracking.store import still_there
 from pipeline.tracking.trained_models import AP, IDENTITY, VAL
 
 ALIAS = "best"
@@ -30,6 +36,8 @@ def put_model(client, experiment, model, training_run, evaluation_run):
     version = only_one_version(client, model)
     if version:  # perhaps by a run of another configuration, or of another experiment
         logged = client.get_logged_model(version.tags[MODEL_ID])
+        if not still_there(logged.artifact_location):
+            upload(client, model, logged, training_run)
     else:
         logged = put_logged_model(client, experiment, model, training_run)
         register(client, model, logged, training_run)
@@ -66,7 +74,7 @@ def put_logged_model(client, experiment, model, run):
 def create_logged_model(client, experiment, model, run):
     return client.create_logged_model(
         experiment,
-        name=model.method.replace(".", "_"),  # MLflow refuses the dot
+        name=model.method,
         source_run_id=run.info.run_id,
         tags=model.tags,
         params=model.training.params,
@@ -89,7 +97,8 @@ def upload(client, model, logged, run):
 
 def register(client, model, logged, run):
     if registered(client, model.method) is None:
-        client.create_registered_model(model.method, description=RULE)
+        with ignoring(RESOURCE_ALREADY_EXISTS):  # another mirror was faster
+            client.create_registered_model(model.method, description=RULE)
     client.create_model_version(
         model.method,
         # not models:/<id>, which the store would look up in the process's global tracking URI
@@ -102,12 +111,17 @@ def register(client, model, logged, run):
 
 
 def registered(client, name):
-    try:
+    with ignoring(RESOURCE_DOES_NOT_EXIST):
         return client.get_registered_model(name)
+
+
+@contextlib.contextmanager
+def ignoring(code):
+    try:
+        yield
     except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+        if error.error_code != ErrorCode.Name(code):
             raise
-        return None
 
 
 def attach(client, model, logged, training_run, evaluation_run):
@@ -140,9 +154,16 @@ def log_metrics(client, model, logged, run_id):
 
 
 def move_alias(client, name):
-    best = best_version(versions(client, name))
-    if best and str(registered(client, name).aliases.get(ALIAS)) != str(best.version):
+    """Again until it stays: another mirror may add a version between the look and the move."""
+    while best := best_version(versions(client, name)):
+        if str(best.version) == holder(client, name):
+            return
         client.set_registered_model_alias(name, ALIAS, best.version)
+
+
+def holder(client, name):
+    version = registered(client, name).aliases.get(ALIAS)
+    return None if version is None else str(version)
 
 
 def best_version(versions):

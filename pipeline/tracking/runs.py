@@ -7,15 +7,18 @@ import hashlib
 import json
 import logging
 import time
+from itertools import zip_longest
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.tracking import views
+from pipeline.tracking.known_runs import find_family, lost_values, throw_away
+from pipeline.tracking.store import still_there
 
-METRICS_PER_BATCH = 1000
+METRICS_PER_BATCH = 800  # MLflow takes 1000 items in a request, of these 100 params and 100 tags
 OTHERS_PER_BATCH = 100
 LONGEST_PARAM = 6000  # MLflow's; cut here, or it warns of each
 EXPERIMENT_TAGS = {
@@ -24,7 +27,7 @@ EXPERIMENT_TAGS = {
         "switch to Model training, top left."
     )
 }
-SUPERSEDED = "superseded"  # the tag of runs that the mirror itself has thrown away
+DATASET_TRIES = 3
 
 for noisy in ("alembic", "mlflow"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -38,24 +41,36 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets, model
     """
     client = MlflowClient(tracking_uri=uri)
     experiment = open_experiment(client, experiment, artifact_location)
-    same = f"tags.kind = 'pipeline' and tags.config_hash = '{parent.tags['config_hash']}'"
-    found = find_runs(client, experiment, same)
-    parent_run = put_run(client, experiment, parent, only_one(client, found))
-    if not parent_run.inputs or not parent_run.inputs.dataset_inputs:
-        client.log_inputs(parent_run.info.run_id, [dataset_input(d) for d in datasets])
+    run, known = find_family(client, experiment, parent, children)
+    parent_run = put_run(client, experiment, parent, run)
+    put_datasets(client, parent_run, datasets)
     written = [(parent_run, parent)]
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
-    of_parent = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent_run.info.run_id}'"
-    known = find_runs(client, experiment, of_parent)
     for record in children:
         record.tags |= inside
-        same = [run for run in known if run.data.tags.get("stage") == record.tags["stage"]]
-        run = put_run(client, experiment, record, only_one(client, same))
-        written.append((run, record))
+        run = known.get(record.tags["stage"])
+        if run and record.finished and record.metrics and lost_values(run, record):
+            throw_away(client, (run, []))
+            run = None
+        written.append((put_run(client, experiment, record, run), record))
     for run, record in written:
         upload_artifacts(client, run, record)
     put_models(client, experiment, models, {record.name: run for run, record in written[1:]})
     return experiment
+
+
+def put_datasets(client, run, datasets):
+    """MLflow looks for a data set and then makes it, and fails where another run did so meanwhile:
+    then it finds it the next time."""
+    if run.inputs and run.inputs.dataset_inputs:
+        return
+    inputs = [dataset_input(record) for record in datasets]
+    for left in reversed(range(DATASET_TRIES)):
+        try:
+            return client.log_inputs(run.info.run_id, inputs)
+        except MlflowException:
+            if not left:
+                raise
 
 
 def put_models(client, experiment, models, runs):
@@ -76,6 +91,8 @@ def open_experiment(client, name, artifact_location):
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
+    if experiment.artifact_location != artifact_location:
+        check_not_moved(experiment)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     for key in views.tags().keys() - experiment.tags.keys():
@@ -83,55 +100,24 @@ def open_experiment(client, name, artifact_location):
     return experiment.experiment_id
 
 
-def find_runs(client, experiment, condition):
-    """Also those that a user put in the bin: the mirror shows what the files say."""
-    order, found, token = ["attributes.start_time ASC"], [], None
-    while token is None or token:
-        page = client.search_runs([experiment], condition, ViewType.ALL, 1000, order, token)
-        found += [run for run in page if SUPERSEDED not in run.data.tags]
-        token = page.token or ""
-    return found
-
-
-def only_one(client, runs):
-    """The fullest, out of the bin if need be, or None.
-
-    The others come from requests whose answer came too late.
-    """
-    runs = sorted(runs, key=lambda run: (is_active(run), len(run.data.metrics)), reverse=True)
-    for run in runs[1:]:
-        throw_away(client, run)
-    if runs and not is_active(runs[0]):
-        client.restore_run(runs[0].info.run_id)
-    return runs[0] if runs else None
-
-
-def is_active(run):
-    return run.info.lifecycle_stage == "active"
-
-
-def throw_away(client, run):
-    if not is_active(run):  # its tags cannot be set
-        client.restore_run(run.info.run_id)
-    client.set_tag(run.info.run_id, SUPERSEDED, "true")
-    client.delete_run(run.info.run_id)
+def check_not_moved(experiment):
+    """MLflow would make the old folder again, and serve no file from the new one."""
+    place = experiment.artifact_location
+    if not still_there(place):
+        raise ValueError(
+            f"experiment {experiment.name} keeps its files in {place}, which is gone: remove "
+            "mlflow.db if the project has moved; it is made again"
+        )
 
 
 def put_run(client, experiment, record, run):
-    """Update ``run``, or a new one if it is None or holds the curves of another training."""
-    if run and of_another_training(run, record):
-        throw_away(client, run)
-        run = None
+    """Update ``run``, or a new one if it is None."""
     if run is None:
         run = client.create_run(experiment, record.started, record.tags, record.name)
     log_new_values(client, run, record)
     log_new_points(client, run, record)
     set_status(client, run, record)
     return run
-
-
-def of_another_training(run, record):
-    return record.identity and run.data.tags.get("training", record.identity) != record.identity
 
 
 def log_new_values(client, run, record):
@@ -144,12 +130,14 @@ def log_new_values(client, run, record):
     new_metrics = [
         Metric(k, v, now, 0) for k, v in record.metrics.items() if data.metrics.get(k) != v
     ]
-    for batch in batches(new_tags, OTHERS_PER_BATCH):
-        client.log_batch(run.info.run_id, tags=batch)
-    for batch in batches(new_params, OTHERS_PER_BATCH):
-        client.log_batch(run.info.run_id, params=batch)
-    for batch in batches(new_metrics, METRICS_PER_BATCH):
-        client.log_batch(run.info.run_id, metrics=batch)
+    requests = zip_longest(
+        batches(new_metrics, METRICS_PER_BATCH),
+        batches(new_params, OTHERS_PER_BATCH),
+        batches(new_tags, OTHERS_PER_BATCH),
+        fillvalue=(),
+    )
+    for request in requests:
+        client.log_batch(run.info.run_id, *request)
 
 
 def log_new_points(client, run, record):
@@ -185,7 +173,7 @@ def upload_artifacts(client, run, record):
     digest = hashlib.md5(usedforsecurity=False)
     for path, folder in record.artifacts:
         digest.update(f"{folder}/{path.name}\n".encode() + path.read_bytes())
-    if run.data.tags.get("artifacts") == digest.hexdigest():
+    if run.data.tags.get("artifacts") == digest.hexdigest() and still_there(run.info.artifact_uri):
         return
     for path, folder in record.artifacts:
         client.log_artifact(run.info.run_id, str(path), folder)

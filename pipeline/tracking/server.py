@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-PROBE_SECONDS = 1.5
+PROBE_SECONDS, PATIENT_PROBE_SECONDS = 5, 30
 LOCK_SECONDS = 120
 PROBE_PATH = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
 SQLITE = "sqlite:///"
@@ -38,7 +38,8 @@ def resolve_uri(uri, project):
 
 def database_file(uri):
     """The file of a resolved SQLite URI, None for any other."""
-    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+    path = uri.removeprefix(SQLITE).partition("?")[0]
+    return Path(path) if uri.startswith(SQLITE) else None
 
 
 def is_remote(uri):
@@ -51,24 +52,24 @@ def printable(uri):
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in uri else uri
 
 
-def why_unreachable(uri):
-    """None if the store gives any answer within ``PROBE_SECONDS``, otherwise the reason.
+def why_unreachable(uri, seconds=PATIENT_PROBE_SECONDS):
+    """None if the store gives any answer within ``seconds``, otherwise the reason.
 
     mlflow itself would try for minutes. The thread bounds what no socket timeout does: a name
     server that is silent, an answer that drips in byte by byte.
     """
     probe = probe_http if is_remote(uri) else probe_database
-    reasons = [f"no answer within {PROBE_SECONDS} s"]
-    thread = threading.Thread(target=lambda: reasons.append(probe(uri)), daemon=True)
+    reasons = [f"no answer within {seconds} s"]
+    thread = threading.Thread(target=lambda: reasons.append(probe(uri, seconds)), daemon=True)
     thread.start()
-    thread.join(PROBE_SECONDS)
+    thread.join(seconds)
     return reasons[-1]
 
 
-def probe_http(uri):
+def probe_http(uri, seconds):
     url = printable(uri).rstrip("/") + PROBE_PATH
     try:
-        with urllib.request.urlopen(url, timeout=PROBE_SECONDS):
+        with urllib.request.urlopen(url, timeout=seconds):
             return None
     except urllib.error.HTTPError:
         return None  # also "no such experiment" and "log in first" come from a living server
@@ -78,7 +79,7 @@ def probe_http(uri):
         return str(error) or type(error).__name__
 
 
-def probe_database(uri):
+def probe_database(uri, seconds):
     path, parts = database_file(uri), urlsplit(uri)
     try:
         if path and path.exists():
@@ -86,7 +87,7 @@ def probe_database(uri):
                 database.execute("PRAGMA schema_version")
         elif parts.hostname:
             port = parts.port or DATABASE_PORTS.get(parts.scheme.partition("+")[0], 80)
-            socket.create_connection((parts.hostname, port), PROBE_SECONDS).close()
+            socket.create_connection((parts.hostname, port), seconds).close()
     except (OSError, ValueError, sqlite3.Error) as error:
         return str(error)
     return None

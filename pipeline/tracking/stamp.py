@@ -79,15 +79,18 @@ class FileScanner:
     """Reads annotation files and weights, gigabytes with LVIS, only once while they stay equal."""
 
     def __init__(self, stamp):
-        self.known = stamp.get("files", {})
+        self.known = dict(stamp.get("files") or {})
         self.used = {}
 
     def scan(self, path: Path) -> FileScan:
         """Digest and number of images of a file; ``OSError`` if it is not there."""
         key = json.dumps([str(path.resolve()), *file_state(path)])
-        self.used[key] = self.known.get(key) or asdict(scan_file(path))
-        self.known[key] = self.used[key]
-        return FileScan(**self.used[key])
+        try:
+            found = FileScan(**self.known[key])
+        except (KeyError, TypeError):  # not read yet, or noted by another version
+            found = scan_file(path)
+        self.known[key] = self.used[key] = asdict(found)
+        return found
 
     def md5_of(self, path):
         return self.scan(path).digest if path.is_file() else None

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pipeline.tracking.lineage import locked_outputs
 from pipeline.tracking.records import Project
 from pipeline.tracking.trained_models import collect_models
 
+UP_TO_DATE = "the MLflow mirror is up to date"
+BUSY = "another mirror of this project is running, and what is new here is not in MLflow yet"
 AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
 STAGE_SECONDS = 15
 
@@ -20,11 +23,11 @@ STAGE_SECONDS = 15
 def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
     """Mirror the pipeline's folder ``root``; returns a text that says what was done.
 
-    ``running`` has (method, scalars file) of trainings under way. A server on the network gets
-    ``seconds`` for everything; None: it may be slow. ``force``: ask the server even where no file
-    has changed. ``copy``: ``root`` is that copy of an experiment's files. Whatever MLflow does,
-    there is no exception: a server that fails gives a warning on stderr. ``ValueError`` for a bad
-    params.yaml.
+    ``running`` has (method, scalars file) of trainings under way. A server or a database elsewhere
+    gets ``seconds`` for everything; None: it may be slow. ``force``: ask the server even where no
+    file has changed. ``copy``: ``root`` is that copy of an experiment's files. Whatever MLflow
+    does, there is no exception: a server that fails gives a warning on stderr. ``ValueError`` for a
+    bad params.yaml.
     """
     root = Path(root).resolve()
     params = params_file.load(root / "params.yaml")
@@ -34,20 +37,35 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
         params = replace(params, tracking=copy.tracking)
     project = copy.project if copy else server.project_root(root)
     uri = server.resolve_uri(params.tracking.uri, project)
+    seconds = None if server.database_file(uri) else seconds
+    patient = seconds is None and not live
     try:
         if not (live or force) and is_up_to_date(root, uri, params):
-            return "the MLflow mirror is up to date"
-        seconds = seconds if server.is_remote(uri) else None
+            return UP_TO_DATE
+        limit = server.PATIENT_PROBE_SECONDS if patient else server.PROBE_SECONDS
+        if reason := server.why_unreachable(uri, limit):
+            return warn(f"MLflow at {server.printable(uri)} was skipped: {reason}; {AGAIN}")
+        server.use_short_timeouts(patient)
+        import_mlflow(params, live)
+        began = time.monotonic()
         with server.lock(uri, project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
             if not mine:
-                return "another mirror is running"
+                return "another mirror is running" if live else warn(f"{BUSY}; {AGAIN}")
             if not (live or force) and is_up_to_date(root, uri, params):
-                return "the MLflow mirror is up to date"
-            if reason := server.why_unreachable(uri):
-                return warn(f"MLflow at {server.printable(uri)} was skipped: {reason}; {AGAIN}")
+                return UP_TO_DATE
+            if seconds is not None:
+                seconds = max(1, seconds - (time.monotonic() - began))
             return mirror_files(root, params, uri, project, dict(running), live, seconds, copy)
     except OSError as error:  # such as a folder that may only be read
         return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
+
+
+def import_mlflow(params, live):
+    """Before the lock is taken and the time counts: it takes seconds, of a niced process many."""
+    import pipeline.tracking.runs
+
+    if params.tracking.models and not live:
+        import pipeline.tracking.models  # noqa: F401
 
 
 def is_up_to_date(root, uri, params):
@@ -74,7 +92,6 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     models = [] if live else collect_models(folder, parent, children, scanner.md5_of)
     for problem in folder.problems:
         warn(problem)
-    server.use_short_timeouts(patient=seconds is None and not live)
     experiment = write_runs(uri, params, project, folder, parent, children, models, seconds)
     if experiment is None:
         return "the MLflow mirror is incomplete"
@@ -100,24 +117,30 @@ def find_folder(root, params, scanner, running):
 
 
 def write_runs(uri, params, project, folder, parent, children, models, seconds):
+    from pipeline.tracking import runs, store
+
     categories = children[0].metrics.get("categories")  # `prepare` is the first
     datasets = dataset_records(folder, categories, project)
-    location = None if server.is_remote(uri) else (project / "mlartifacts").as_uri()
+    location = artifact_location(params, uri, project)
     try:
-        from pipeline.tracking import runs  # before the limit: the import is not the server's time
-
-        if models:
-            import pipeline.tracking.models  # noqa: F401  (seconds as well)
-        name = params.tracking.experiment
         with server.time_limit(seconds):
+            store.create(uri, location)
+            name = params.tracking.experiment
             return runs.mirror(uri, name, location, parent, children, datasets, models)
     except server.TimeIsUp:
-        warn(f"MLflow at {server.printable(uri)} took longer than {seconds} s; {AGAIN}")
+        warn(f"MLflow at {server.printable(uri)} took longer than {seconds:.0f} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
         error = server.origin(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = reason.replace(uri.rstrip("/"), server.printable(uri).rstrip("/"))[:200]
         warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
     return None
+
+
+def artifact_location(params, uri, project):
+    """As a URI; None: a server has a place of its own."""
+    place = params.tracking.artifacts or ("mlartifacts" if server.database_file(uri) else None)
+    return place if place is None or "://" in place else (project / place).as_uri()
 
 
 def summary(uri, experiment, folder, children, models):

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from pipeline.files import atomic_path
-from pipeline.tracking.background import mirror_in_background
+from pipeline.tracking.background import LiveMirror
 from pipeline.training.usage import system_usage
 
 
@@ -48,10 +48,11 @@ class MirrorHook(Hook):
 
     def __init__(self, name: str):
         self.name = name
+        self.mirror = LiveMirror(Path())
 
     @master_only
     def after_train_epoch(self, runner):
-        mirror_in_background(Path(), {self.name: Path(runner.work_dir, "scalars.jsonl")})
+        self.mirror.start({self.name: Path(runner.work_dir, "scalars.jsonl")})
 
 
 def forget_after(path, step):

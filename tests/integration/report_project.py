@@ -191,7 +191,11 @@ def write_objects(folder):
     rows = []
     for name, grouping in GROUPINGS.items():
         names = ("correct", *grouping.names, "-", "nothing")
-        rows += [(name, group, outcome, 5) for group in grouping.names for outcome in names]
+        rows += [
+            (name, group, outcome, 0 if outcome == "-" else 5)
+            for group in grouping.names
+            for outcome in names
+        ]
     table = pd.DataFrame(rows, columns=["grouping", "group", "outcome", "objects"])
     write(folder / "objects.csv", table)
 

@@ -1,5 +1,6 @@
 """The mirror against a real SQLite store and a real MLflow server."""
 
+import base64
 import contextlib
 import hashlib
 import http.server
@@ -15,6 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import mlflow
 import pytest
@@ -27,6 +29,7 @@ from pipeline.tracking import sync as tracking_sync
 
 # Seconds. Without our limits the client waits for 4 minutes and more; the machine may be busy.
 BUSY = 60
+RUNS = 9
 INCOMPLETE = "the MLflow mirror is incomplete\n"
 
 
@@ -52,12 +55,12 @@ def start_command(project):
     return subprocess.Popen(command, cwd=background.CODE, stdout=pipe, stderr=pipe)
 
 
-def start_track_stage(project):
+def start_track_stage(project, **variables):
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [sys.executable, "-m", "stages.track"],
         cwd=project,
-        env=os.environ | {"PYTHONPATH": str(background.CODE)},
+        env=os.environ | {"PYTHONPATH": str(background.CODE)} | variables,
         stdout=pipe,
         stderr=pipe,
     )
@@ -152,9 +155,9 @@ def test_durations_are_those_of_the_trainings_however_far_apart(project):
 def test_again_changes_nothing_and_a_longer_training_adds_only_its_new_steps(project):
     write_training(project, "bacl", scalars(range(1, 1501)))
     sync(project)
-    out, err, seconds = timed_command(project, start_track_stage)
-    assert (out, err) == ("the MLflow mirror is up to date\n", "")
-    assert seconds < 1.5
+    out, err = finish(start_track_stage(project, PYTHONPROFILEIMPORTTIME="1"))
+    assert out == "the MLflow mirror is up to date\n"
+    assert "pipeline.tracking.sync" in err and "mlflow" not in err  # its import takes seconds
     write_training(project, "bacl", scalars(range(1, 1502)))
     (project / ".mlflow-mirror.json").unlink()
     sync(project)
@@ -165,14 +168,91 @@ def test_again_changes_nothing_and_a_longer_training_adds_only_its_new_steps(pro
         assert len(client.get_metric_history(run_id, "loss")) == points
 
 
-def test_a_second_training_of_the_same_configuration_replaces_the_curves(project):
+def test_a_second_training_of_a_configuration_is_a_second_parent(project):
+    """As another person's on a shared server: the first one keeps its curves and its AP."""
     sync(project)
     write_training(project, "bacl", scalars(range(1, 11), loss=9.0))
-    sync(project)
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
+    for _ in range(2):
+        sync(project, force=True)
     client, runs = runs_of(database(project))
-    assert len(parents(runs)) == 1
-    history = client.get_metric_history(child(runs, "train_classifier@bacl").info.run_id, "loss")
-    assert [point.value for point in history] == [9.0] * 10
+    assert len(runs) == 2 * RUNS
+    found = {parent.data.metrics["AP"]: losses(client, runs, parent) for parent in parents(runs)}
+    assert found == {0.3: [2.0] * 20, 0.7: [9.0] * 10}
+
+
+def losses(client, runs, parent):
+    own = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    history = client.get_metric_history(child(own, "train_classifier@bacl").info.run_id, "loss")
+    return [point.value for point in history]
+
+
+def test_a_training_that_broke_off_and_started_anew_leaves_nothing_behind(project):
+    shutil.rmtree(project / "models/bacl")
+    (project / "reports/metrics/bacl.json").unlink()
+    running = project / ".checkpoints/scalars.jsonl"
+    write(running, scalars(range(1, 11)))
+    sync(project, running={"bacl": running}, live=True)
+    write(running, scalars(range(1, 6), loss=9.0))
+    sync(project, running={"bacl": running}, live=True)
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    assert {r.data.tags.get("mlflow.parentRunId") for r in runs} == {None, parent.info.run_id}
+    assert losses(client, runs, parent) == [9.0] * 5
+
+
+def test_a_value_that_is_no_longer_in_the_files_leaves_mlflow_too(project):
+    sync(project)
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.4, "APr": null}')
+    sync(project)
+    _, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    for run in (parent, child(runs, "evaluate@bacl")):
+        assert run.data.metrics["AP"] == 0.4
+        assert "APr" not in run.data.metrics
+    assert "bacl/APr" not in parent.data.metrics
+    assert len(runs) == RUNS
+
+
+def test_files_that_were_deleted_are_uploaded_again(project):
+    sync(project)
+    shutil.rmtree(project / "mlartifacts")
+    sync(project, force=True)
+    client, runs = runs_of(database(project))
+    artifacts = {a.path for a in client.list_artifacts(parents(runs)[0].info.run_id)}
+    assert {"params.yaml", "reports"} <= artifacts
+
+
+def test_a_project_that_was_moved_is_told(project, tmp_path):
+    old = tmp_path / "old"
+    write_project(write_folder(old), background.CODE)
+    sync(old)
+    new = old.rename(tmp_path / "new")
+    _, err = sync(new, force=True)
+    assert "which is gone: remove mlflow.db if the project has moved" in err
+    assert not old.exists()
+    (new / "mlflow.db").unlink()
+    assert finish(start_command(new))[1] == ""  # this process still has the old file open
+
+
+def write_folder(folder):
+    folder.mkdir()
+    return folder
+
+
+def test_a_process_killed_while_it_makes_the_database_breaks_nothing(project):
+    process = start_command(project)
+    new = project / "mlflow.db.new"
+    deadline = time.monotonic() + BUSY
+    while not (new.is_file() and new.stat().st_size > 50_000):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert not (project / "mlflow.db").exists()
+    assert sync(project)[1] == ""
+    assert not new.exists()
+    assert len(parents(runs_of(database(project))[1])) == 1
 
 
 def test_each_configuration_has_its_parent(project):
@@ -202,9 +282,12 @@ def test_the_live_mirror_follows_a_running_training_to_its_end(project):
     (project / "reports/index.html").unlink()
     running = project / ".checkpoints/scalars.jsonl"
     write(running, scalars(range(1, 11)) + '{"step": 11, "lo')
-    background.mirror_in_background(project, {"bacl": running})
-    background.mirror_in_background(project, {"bacl": running})  # too soon: must not start
-    background._mirror.process.wait(timeout=60)
+    mirror = background.LiveMirror(project)
+    mirror.start({"bacl": running})
+    first = mirror.process
+    mirror.start({"bacl": running})  # too soon: must not start
+    assert mirror.process is first
+    first.wait(timeout=BUSY)
     client, runs = runs_of(database(project))
     live = child(runs, "train_classifier@bacl")
     assert (live.info.status, live.data.tags["last_step"]) == ("RUNNING", "10")
@@ -214,6 +297,13 @@ def test_the_live_mirror_follows_a_running_training_to_its_end(project):
     ended = child(runs, "train_classifier@bacl")
     assert (ended.info.run_id, ended.info.status) == (live.info.run_id, "FINISHED")
     assert len(client.get_metric_history(ended.info.run_id, "loss")) == 20
+
+
+def test_a_training_is_not_shown_under_params_that_were_edited_meanwhile(project):
+    mirror = background.LiveMirror(project)
+    edit_params(project, "alpha: 0.85", "alpha: 0.5")
+    mirror.start({"bacl": project / "models/bacl/scalars.jsonl"})
+    assert mirror.process is None
 
 
 def test_training_does_not_import_mlflow():
@@ -252,7 +342,7 @@ def closed_port():
 def test_a_server_that_fails_costs_a_warning_and_little_time(project, trouble):
     with trouble() as port:
         edit_params(project, "uri: sqlite", f"uri: 'http://127.0.0.1:{port}'")
-        _, err, seconds = timed_command(project)
+        _, err, seconds = timed_command(project, start_track_stage)
     assert err.count("\n") == 1
     assert err.startswith(f"warning: MLflow at http://127.0.0.1:{port} was skipped")
     assert seconds < BUSY
@@ -369,10 +459,9 @@ def test_training_waits_neither_for_a_server_that_hangs_nor_for_its_mirror(proje
     use_server(project, far.uri, "live")
     running = project / ".checkpoints/scalars.jsonl"
     write(running, scalars(range(1, 11)))
-    mirror = background.LiveMirror()
-    start = time.monotonic()
-    mirror.start(project, {"bacl": running})
-    assert time.monotonic() - start < 0.5
+    mirror = background.LiveMirror(project)
+    mirror.start({"bacl": running})
+    assert mirror.process.poll() is None  # it has not been waited for
     far.wait_for_runs("live", 3)
     with far.stopped():
         assert mirror.process.wait(timeout=BUSY) == 0
@@ -380,13 +469,15 @@ def test_training_waits_neither_for_a_server_that_hangs_nor_for_its_mirror(proje
     assert_one_warning(log.replace(INCOMPLETE, ""), far.uri, "failed: ")
 
 
-def test_the_stage_does_not_wait_long_for_another_mirror_of_a_far_server(project):
-    use_server(project, "http://127.0.0.1:9", "other")
-    with server.lock("http://127.0.0.1:9", project, 0) as mine:
+def test_the_stage_does_not_wait_long_for_another_mirror_of_a_far_server(project, far):
+    use_server(project, far.uri, "other")
+    with server.lock(far.uri, project, 0) as mine:
         assert mine
         start = time.monotonic()
-        assert sync(project, seconds=0.5)[0] == "another mirror is running\n"
-        assert time.monotonic() - start < 2
+        _, err = sync(project, seconds=0.5)
+        assert time.monotonic() - start < BUSY
+    assert err.startswith("warning: another mirror of this project is running")
+    assert "`python -m pipeline.tracking sync` tries again" in err
 
 
 def test_runs_that_were_made_twice_become_one(project):
@@ -512,3 +603,42 @@ def test_a_server_whose_tls_fails_costs_a_warning_with_the_reason(
     assert_one_warning(err, uri, "failed: ")
     assert words in err
     assert seconds < BUSY
+
+
+class Refusing(Quiet):
+    """Notes who asks, and lets nobody in."""
+
+    asked: ClassVar[list] = []
+
+    def do_GET(self):
+        self.asked.append(self.headers.get("Authorization"))
+        self.send_response(401)
+        self.end_headers()
+
+    do_POST = do_GET
+
+
+def test_a_password_reaches_the_server_and_no_message(project, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{web.server_address[1]}"
+        edit_params(project, "uri: sqlite", f"uri: 'http://{place}'")
+        _, err = sync(project)
+        web.shutdown()
+    assert_one_warning(err, f"http://{place}", "failed: ")
+    known = "Basic " + base64.b64encode(b"me:secret").decode()
+    assert known in Refusing.asked
+    assert "secret" not in err
+
+
+def test_a_password_in_the_address_is_not_printed(project, far):
+    place = far.uri.removeprefix("http://")
+    use_server(project, f"http://me:secret@{place}", "hidden")
+    stage = start_track_stage(project)
+    far.wait_for_runs("hidden", 2)
+    with far.stopped():
+        _, err = finish(stage)
+    assert "warning: MLflow at http://127" in err
+    assert "secret" not in err

@@ -66,7 +66,9 @@ class Server:
 
     def start(self):
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW"))}
+        # with pytest's variable MLflow would check its sessions as in its own tests
+        foreign = ("MLFLOW", "_MLFLOW", "PYTEST_CURRENT_TEST")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         with open(self.folder / "server.log", "w") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port)],

@@ -1,0 +1,29 @@
+"""Stores on this machine: a new SQLite file, whole or not at all; folders that are gone."""
+
+from pathlib import Path
+from urllib.request import url2pathname
+
+from pipeline.tracking import server
+
+
+def create(uri: str, artifacts: str) -> None:
+    """Make the database file of a resolved SQLite ``uri``, if it is not there.
+
+    MLflow makes its tables one by one for seconds, and a process that is killed meanwhile leaves a
+    file that no later one can use. To be called under the mirror's lock.
+    """
+    path = server.database_file(uri)
+    if path is None or path.is_file():
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    SqlAlchemyStore(f"{server.SQLITE}{new}", artifacts).engine.dispose()
+    new.replace(path)
+
+
+def still_there(location):
+    """False of a folder of this machine that was deleted; a server is trusted with its own."""
+    path = location.removeprefix("file://")
+    return path == location or Path(url2pathname(path)).is_dir()
