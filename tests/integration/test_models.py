@@ -37,7 +37,7 @@ from pipeline.training.recipe import build_config
 from stages.predict import predict
 from stages.prepare import prepare
 
-BOXES, MASKS = "bce.v1", "masks"  # MLflow refuses the dot in some names
+BOXES, MASKS = "bce", "masks"
 PARAMS = f"""
 data: {{name: symbols, source: pipeline/data/symbols.py, categories: 5, train_images: 10,
   val_images: 4, image_size: 64}}
@@ -228,7 +228,7 @@ def test_what_mlflow_shows_of_a_model(mirrored):
     assert RULE in client.get_registered_model(BOXES).description
     logged = client.get_logged_model(version.tags["model_id"])
     assert (logged.name, logged.status, logged.source_run_id) == (
-        "bce_v1",
+        "bce",
         "READY",
         version.run_id,
     )
@@ -292,7 +292,8 @@ def test_a_model_loads_elsewhere_from_its_own_code_without_unpickling(mirrored, 
 def environment(project):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW", "_MLFLOW"))}
     clean |= {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db", "OMP_NUM_THREADS": "1"}
-    return clean | {"PYTHONDONTWRITEBYTECODE": "1"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow calls uvicorn
+    return clean | {"PYTHONDONTWRITEBYTECODE": "1", "PATH": path}
 
 
 def test_the_input_example_is_one_that_the_server_takes(mirrored):
@@ -317,6 +318,33 @@ def test_twice_is_once_and_another_configuration_shares_the_model(project):
     for run in runs:
         assert [m.model_id for m in run.outputs.model_outputs] == [version.tags["model_id"]]
     assert len(client.search_logged_models(["1"])) == 2
+
+
+def test_a_model_whose_files_were_deleted_is_uploaded_again(project):
+    assert sync(project) == ""
+    shutil.rmtree(project / "mlartifacts")
+    assert sync(project, force=True) == ""
+    assert len(versions(client_of(project), BOXES)) == 1
+    model = loaded(f"sqlite:///{project}/mlflow.db", BOXES)
+    assert len(model.predict(val_images(project)[:1], params=EVERYTHING)) == 40
+
+
+def test_three_cold_mirrors_register_a_model_at_once(finished, tmp_path):
+    """Seeds of one configuration on a new server; here with the same weights, so one version."""
+    with Server(write_folder(tmp_path / "server")) as server:
+        copies = [shutil.copytree(finished, tmp_path / f"copy{seed}") for seed in range(3)]
+        for seed, copy in enumerate(copies):
+            uri = f"experiment: tiny, uri: '{server.uri}'"
+            edit(copy, "experiment: tiny", uri)
+            edit(copy, "report:", f"seed: {seed}\nreport:")
+        outputs = [process.communicate()[1] for process in [start_sync(copy) for copy in copies]]
+        assert outputs == [b""] * 3
+        client = MlflowClient(tracking_uri=server.uri)
+        for method in (BOXES, MASKS):
+            assert len(client.search_registered_models(f"name = '{method}'")) == 1
+            for copy in copies[:1]:  # a version of a late request goes with the next mirror
+                assert sync(copy, force=True) == ""
+            assert (len(versions(client, method)), best(client, method)) == (1, 1)
 
 
 def edit(project, old, new):
@@ -398,7 +426,7 @@ def start_sync(project):
         [sys.executable, "-m", "pipeline.tracking", "sync", "--root", str(project)],
         cwd=background.CODE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -422,7 +450,7 @@ def test_an_upload_that_hangs_or_is_killed_costs_no_number_and_goes_on(project, 
         assert sync(project) == ""
         models = client.search_logged_models(["1"])
         assert sorted((m.name, m.status) for m in models) == [
-            ("bce_v1", "READY"),
+            ("bce", "READY"),
             ("masks", "READY"),
         ]
         assert [best(client, method) for method in (BOXES, MASKS)] == [1, 1]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pipeline.comparison.compare import compare
 from pipeline.comparison.formats import to_csv, to_markdown, to_tex
 from pipeline.comparison.grouping import Name, find_row, label_keys, make_rows
 from pipeline.comparison.mlflow_runs import unflatten
+from pipeline.comparison.page import sentence
 from pipeline.comparison.records import Finished, Result, parse_metrics, parse_replicates
 from pipeline.comparison.selection import check_same_data, select
 from pipeline.comparison.table import Table, default_metrics, make_column, make_columns
@@ -276,14 +278,39 @@ def test_params_come_back_from_mlflows_texts(root):
         assert resolved(found) == resolved(known)
 
 
-def test_a_text_that_looks_like_a_number_and_a_name_with_a_dot_come_back():
+def test_a_text_that_looks_like_a_number_comes_back():
     values = settings()
     values["data"]["name"] = "2024"
-    values["classifier"]["ba.cl"] = values["classifier"].pop("bacl")
-    values["report"] = {"methods": ["ba.cl"], "baseline": "ba.cl"}
-    values["pretrained"] = {"v1.0": {"weights": "1.5", "loss": {"type": "bce"}, "sha256": None}}
+    values["pretrained"] = {"2023": {"weights": "1.5", "loss": {"type": "bce"}, "sha256": None}}
     known = parse(Params, values, "")
     assert plain(parse(Params, unflatten(flatten(resolved(known))), "")) == plain(known)
+
+
+def with_inputs(finished, code):
+    """As if ``code`` (md5) had trained it."""
+    stage = {"deps": [{"path": "pipeline/training/loop.py", "md5": code}]}
+    names = ("train_representation@bce", "train_classifier@bacl", "predict@bacl", "evaluate@bacl")
+    return replace(finished, locked=dict.fromkeys(names, stage))
+
+
+def test_seeds_that_other_code_has_run_are_told(capsys):
+    rows_of(with_inputs(run(seed=0), "a"), with_inputs(run("b", seed=1), "a"), run("c", seed=2))
+    assert capsys.readouterr().err == ""
+    rows_of(with_inputs(run(seed=0), "a"), with_inputs(run("b", seed=1), "b"))
+    error = capsys.readouterr().err
+    assert "the 2 runs of bacl were not made by the same code: pipeline/training/loop.py" in error
+
+
+def test_the_sentence_says_what_is_sure_only():
+    three = [run("a", 0.40, bootstrap=True), run("b", 0.41, bootstrap=True, loss=MARGIN_OFF)]
+    table = table_of(*three, metrics=("AP",))
+    assert sentence(table, table.columns) == "bacl, margin off is highest in AP 41.0."
+    noise = np.random.default_rng(1).normal(0, 0.02, 200)  # of its own, so nothing drops out
+    three[1].results["bacl"].replicates["AP"] += noise
+    table = table_of(*three, metrics=("AP",))
+    assert sentence(table, table.columns) == "No row is surely above all others."
+    table = table_of(run(), metrics=("AP",))
+    assert sentence(table, table.columns) == "There is one row, and nothing to compare it with."
 
 
 def test_replicates_and_metrics_are_read_with_their_gaps():
