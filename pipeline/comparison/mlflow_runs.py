@@ -21,7 +21,7 @@ PARENT = "mlflow.parentRunId"
 
 
 def runs_of(experiment: str, uri: str | None = None) -> list[Finished]:
-    """Those of the tracking server ``uri`` (None: of params.yaml), the oldest first.
+    """Those of the tracking server ``uri`` (None: of params.yaml), the newest first.
 
     ``ValueError`` where it does not answer, or has no such experiment.
     """
@@ -61,7 +61,7 @@ def search(client, experiment, condition):
     while True:
         page = client.search_runs(
             [experiment.experiment_id], condition, page_token=token,
-            order_by=["attributes.start_time ASC"],
+            order_by=["attributes.start_time DESC"],
         )  # fmt: skip
         runs += page
         if not (token := page.token):
@@ -72,7 +72,7 @@ def read_or_warn(client, parent, children, uri) -> Finished | None:
     name = parent.info.run_name
     try:
         params = parse(Params, unflatten(parent.data.params), "")
-        methods = {run.data.tags["method"]: run for run in children}
+        methods = {run.data.tags["method"]: run for run in reversed(children)}  # the newest
         results = {method: read_result(client, run, method) for method, run in methods.items()}
     except ValueError as error:
         print(f"warning: MLflow's run {name} is left out: {error}", file=sys.stderr)

@@ -47,7 +47,7 @@ def sentence(table, columns) -> str:
     for column in columns:
         known = [row for row in table.rows if row.summary(column.key).mean is not None]
         known.sort(key=lambda row: row.summary(column.key).mean, reverse=True)
-        if known[1:] and is_above(*known[:2], column.key):
+        if known[1:] and all(is_above(known[0], row, column.key) for row in known[1:]):
             value = percent(known[0].summary(column.key).mean)
             best.setdefault(known[0].title, []).append(f"{column.title} {value}")
     said = [f"{title} is highest in {', '.join(parts)}" for title, parts in best.items()]

@@ -9,6 +9,7 @@ from pipeline.evaluation.groupings import NO_GROUP, Grouping
 
 BINS_A_GROUP = 6
 UNGROUPED = "-"
+CORRECT, NOTHING = "correct", "nothing"  # what becomes of an object, besides a group's code
 
 
 def frequency_bins(categories: list[dict], grouping: Grouping) -> tuple[list[str], np.ndarray]:

@@ -7,13 +7,12 @@ whatever its category. This shows what AP by group hides: for what rare objects 
 import numpy as np
 import pandas as pd
 
-from pipeline.diagnosis.bins import UNGROUPED
+from pipeline.diagnosis.bins import CORRECT, NOTHING, UNGROUPED
 from pipeline.diagnosis.matches import LARGEST_AREA, judged_detections, overlaps
 from pipeline.evaluation.groupings import GROUPINGS, LVIS, NO_GROUP, has_counts
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.truth import Truth
 
-CORRECT, NOTHING = "correct", "nothing"
 COLUMNS = ["grouping", "group", "outcome", "objects"]
 
 

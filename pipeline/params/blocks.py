@@ -181,7 +181,9 @@ class Tracking:
     models: bool = True
 
     def __post_init__(self):
-        scheme = self.uri.partition(":")[0].partition("+")[0]
+        scheme = self.uri.partition(":")[0]
+        if not scheme.startswith("sqlite"):
+            scheme = scheme.partition("+")[0]
         if scheme not in TRACKING_SCHEMES:
             allowed = "sqlite, http(s)://, or a database such as postgresql://"
             raise ValueError(f"tracking.uri is {self.uri!r}; allowed: {allowed}")

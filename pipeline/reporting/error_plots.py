@@ -3,8 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.diagnosis.bins import UNGROUPED
-from pipeline.diagnosis.objects import CORRECT, NOTHING
+from pipeline.diagnosis.bins import CORRECT, NOTHING, UNGROUPED
 from pipeline.evaluation.groupings import NO_GROUP
 from pipeline.reporting.diagnosis_plots import GROUP_COLOURS
 from pipeline.reporting.plots import legend_above

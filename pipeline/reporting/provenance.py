@@ -45,8 +45,10 @@ def remakes(inputs) -> list[dict]:
     models that were made with changes to the commit.
     """
     found: dict[tuple, list] = {}
+    known = {commit_of(e): e["threads"] for e in inputs.environments.values() if "threads" in e}
     for name, environment in inputs.environments.items():
-        key = ((environment.get("git_commit") or "")[:12], environment.get("threads"))
+        commit = commit_of(environment)  # an import notes no threads: as the trainings'
+        key = commit, environment.get("threads", known.get(commit))
         found.setdefault(key, []).append(name)
     return [
         {
@@ -57,6 +59,10 @@ def remakes(inputs) -> list[dict]:
         }
         for (commit, threads), models in (found or {("", None): []}).items()
     ]
+
+
+def commit_of(environment) -> str:
+    return (environment.get("git_commit") or "")[:12]
 
 
 def cost_rows(inputs) -> list[dict]:

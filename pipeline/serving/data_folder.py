@@ -16,8 +16,6 @@ from pipeline.params import Params
 
 WEIGHTS, CONFIG = "weights.pth", "config.py"
 CATEGORIES, SETTINGS = "categories.json", "settings.json"
-PIPELINE = Path(__file__).resolve().parents[1]
-ANSWERING = ("serving/*.py", "detection/**/*.py", "training/augmentation.py", "training/predict.py")
 SHOWN = ("id", "name", "frequency", "image_count")
 
 
@@ -46,16 +44,11 @@ def settings(params):
 
 
 def identity(root: Path, params: Params, method: str, weights_md5: str) -> str:
-    """32 hex digits that change with the weights or anything else that changes an answer."""
+    """32 hex digits that change with the weights, the detector, the categories or a setting; not
+    with the code, of which a model keeps the copy it was logged with."""
     model = detector(root / "models" / method / CONFIG)
-    parts = [weights_md5, model, categories(root, params), settings(params), code_digest()]
+    parts = [weights_md5, model, categories(root, params), settings(params)]
     return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
-
-
-def code_digest() -> str:
-    """Of what answers: a model holds a copy of it."""
-    files = sorted(path for pattern in ANSWERING for path in PIPELINE.glob(pattern))
-    return hashlib.md5(b"".join(map(Path.read_bytes, files)), usedforsecurity=False).hexdigest()
 
 
 def read_settings(folder: Path) -> dict:

@@ -35,8 +35,8 @@ def to_bgr(given, name: str) -> np.ndarray:
         raise refused(f"{name} is a {type(given).__name__}; it takes an array, bytes or a path")
     if isinstance(given, str):
         return from_text(given, name)
-    base64_too = pixels(given) is None and from_base64(given)
-    return decode(base64_too or given, name)
+    image = pixels(given)
+    return decode(from_base64(given) or given, name) if image is None else image
 
 
 def from_text(text, name):

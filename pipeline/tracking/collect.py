@@ -56,6 +56,7 @@ def collect_pipeline(project, children):
         tags={
             "kind": "pipeline",
             "config_hash": configuration.config_hash(params, digests),
+            "project": project.identity,
             "method": headline,
             "mlflow.source.name": "dvc.yaml",
             "mlflow.source.type": "PROJECT",

@@ -1,8 +1,11 @@
-"""Which runs that the server has already are those of a configuration's training.
+"""Which runs that the server has already are those of this very training.
 
 A configuration that is trained again, on another machine or by edited code, is another parent run;
 what belongs together tell the trainings (``Record.identity``) noted on its children.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 from mlflow.entities import ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -11,31 +14,64 @@ SUPERSEDED = "superseded"  # the tag of runs that the mirror itself has thrown a
 FINISHED = "FINISHED"
 
 
-def find_family(client, experiment, parent, children):
-    """(parent run or None, its child runs by stage) of this very training.
+@dataclass
+class Family:
+    """A parent run and its children; ``trainings`` are (stage, identity) of these."""
 
-    Runs that a request made twice become one: the fullest, out of the bin if need be. A training
-    that broke off before anything was saved, and was started anew, leaves no runs behind.
+    parent: Any
+    children: list
+
+    @property
+    def trainings(self) -> set:
+        noted = {(stage_of(run), run.data.tags.get("training")) for run in self.children}
+        return {(stage, training) for stage, training in noted if training}
+
+    def is_finished(self):
+        return self.parent.info.status == FINISHED
+
+    def is_made_by(self, record):
+        return self.parent.data.tags.get("project") == record.tags["project"]
+
+    def holds(self, trainings, ours):
+        """Whether these are its trainings, or, as long as it is not finished, may become so."""
+        if self.is_finished():
+            return self.trainings <= trainings and bool(self.trainings or not trainings)
+        stages = dict(trainings)
+        agree = all(stages.get(stage, known) == known for stage, known in self.trainings)
+        return agree and (ours or bool(self.trainings & trainings))
+
+
+def find_family(client, experiment, parent, children):
+    """The ``Family`` of these records, or None.
+
+    Runs that a request made twice become one, the fullest, out of the bin if need be. What this
+    project (its tag) left unfinished and began anew is thrown away; others' runs stay as they are.
     """
     config = parent.tags["config_hash"]
     same = f"tags.kind = 'pipeline' and tags.config_hash = '{config}'"
     families = [
-        (run, children_of(client, experiment, run)) for run in find_runs(client, experiment, same)
+        Family(run, children_of(client, experiment, run))
+        for run in find_runs(client, experiment, same)
     ]
-    mine = [family for family in families if is_of(family[1], children)]
+    trainings = {(child.tags["stage"], child.identity) for child in children if child.identity}
+    mine = [f for f in families if f.holds(trainings, f.is_made_by(parent))]
+    mine.sort(key=lambda family: (family.is_finished(), *fullness(family.parent)))
+    best = mine.pop() if mine else None
     for family in families:
-        if family not in mine and family[0].info.status != FINISHED:
-            throw_away(client, family)
-    mine.sort(key=lambda family: fullness(family[0]), reverse=True)
-    for family in mine[1:]:
-        throw_away(client, family)
-    if mine and parent.finished and lost_values(mine[0][0], parent):
-        throw_away(client, mine.pop(0))
-    if not mine:
-        return None, {}
-    run, known = mine[0]
-    stages = {stage_of(child) for child in known}
-    return restored(client, run), {stage: only_one(client, known, stage) for stage in stages}
+        left = not family.is_finished() or (not family.trainings and bool(trainings))
+        if family is not best and left and family.is_made_by(parent):
+            throw_away(client, *family.children, family.parent)
+    if best:
+        restored(client, best.parent)
+    return best
+
+
+def child_of(client, family, stage):
+    """The family's run of a stage, or None; those that were made twice become one."""
+    same = [run for run in family.children if stage_of(run) == stage] if family else []
+    *others, last = sorted(same, key=fullness) or [None]
+    throw_away(client, *others)
+    return last and restored(client, last)
 
 
 def find_runs(client, experiment, condition):
@@ -43,9 +79,12 @@ def find_runs(client, experiment, condition):
     order, found, token = ["attributes.start_time ASC"], [], None
     while token is None or token:
         page = client.search_runs([experiment], condition, ViewType.ALL, 1000, order, token)
-        found += [run for run in page if SUPERSEDED not in run.data.tags]
+        found += page
         token = page.token or ""
-    return found
+    left = [run for run in found if SUPERSEDED in run.data.tags]
+    for run in filter(is_active, left):  # by a mirror that was killed between two requests
+        client.delete_run(run.info.run_id)
+    return [run for run in found if run not in left]
 
 
 def children_of(client, experiment, run):
@@ -56,28 +95,12 @@ def stage_of(run):
     return run.data.tags.get("stage")
 
 
-def is_of(known, records):
-    """Whether no known child holds another training than the record of its stage."""
-    trainings = {stage_of(run): run.data.tags.get("training") for run in known}
-    return all(
-        trainings.get(record.tags["stage"]) in (None, record.identity)
-        for record in records
-        if record.identity
-    )
-
-
-def lost_values(run, record):
-    """Metrics that the files no longer have, such as an AP that is undefined now: MLflow cannot
-    take one back."""
+def has_lost_values(run, record):
+    """Whether the run has metrics that the complete files no longer have, such as an AP that is
+    undefined now: MLflow cannot take one back."""
     curves = {key for key, *_ in record.points}
-    return run.data.metrics.keys() - record.metrics.keys() - curves
-
-
-def only_one(client, runs, stage):
-    same = sorted((run for run in runs if stage_of(run) == stage), key=fullness, reverse=True)
-    for run in same[1:]:
-        throw_away(client, (run, []))
-    return restored(client, same[0])
+    complete = record.finished and record.metrics
+    return bool(complete and run.data.metrics.keys() - record.metrics.keys() - curves)
 
 
 def fullness(run):
@@ -94,10 +117,9 @@ def restored(client, run):
     return run
 
 
-def throw_away(client, family):
-    """Its children too."""
-    parent, children = family
-    for run in (parent, *children):
+def throw_away(client, *runs):
+    """A parent comes after its children, by which it is found again."""
+    for run in runs:
         restored(client, run)  # the tags of a deleted one cannot be set
         client.set_tag(run.info.run_id, SUPERSEDED, "true")
         client.delete_run(run.info.run_id)

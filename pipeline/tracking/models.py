@@ -24,7 +24,7 @@ from pipeline.tracking.trained_models import AP, IDENTITY, VAL
 ALIAS = "best"
 RULE = (
     "A version is a training of this method. `best` is the version with the highest AP on the val "
-    "annotations that the newest version was evaluated on; of equal ones the newest."
+    "annotations that the newest version was evaluated on; of equal ones the oldest."
 )
 MODEL_ID = "model_id"  # a tag, because a version's own field does not come back from SQLite
 CHANGING = (VAL, AP)  # tags that another evaluation of the same model renews
@@ -170,4 +170,4 @@ def best_version(versions):
     """``RULE``; ``versions`` from old to new, None where the newest has no AP to compare with."""
     val = versions[-1].tags.get(VAL)
     comparable = [v for v in versions if v.tags.get(VAL) == val and AP in v.tags]
-    return max(reversed(comparable), key=lambda v: float(v.tags[AP]), default=None)
+    return max(comparable, key=lambda v: float(v.tags[AP]), default=None)  # the first of equals

@@ -18,6 +18,7 @@ class Project:
     running: dict = field(default_factory=dict)
     problems: list = field(default_factory=list)
     locked: dict = field(default_factory=dict)  # stage -> its outputs' hashes
+    identity: str = ""  # of the checkout
 
     def is_current(self, stage, path):
         return stage not in self.stale and path.is_file()

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.tracking import views
-from pipeline.tracking.known_runs import find_family, lost_values, throw_away
+from pipeline.tracking.known_runs import child_of, find_family, has_lost_values, throw_away
 from pipeline.tracking.store import still_there
 
 METRICS_PER_BATCH = 800  # MLflow takes 1000 items in a request, of these 100 params and 100 tags
@@ -41,18 +41,22 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets, model
     """
     client = MlflowClient(tracking_uri=uri)
     experiment = open_experiment(client, experiment, artifact_location)
-    run, known = find_family(client, experiment, parent, children)
-    parent_run = put_run(client, experiment, parent, run)
+    family = find_family(client, experiment, parent, children)
+    replaced = family.parent if family and has_lost_values(family.parent, parent) else None
+    known = family.parent if family and not replaced else None
+    parent_run = put_run(client, experiment, parent, known)
     put_datasets(client, parent_run, datasets)
     written = [(parent_run, parent)]
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
     for record in children:
         record.tags |= inside
-        run = known.get(record.tags["stage"])
-        if run and record.finished and record.metrics and lost_values(run, record):
-            throw_away(client, (run, []))
+        run = child_of(client, family, record.tags["stage"])
+        if run and has_lost_values(run, record):
+            throw_away(client, run)
             run = None
         written.append((put_run(client, experiment, record, run), record))
+    if replaced:  # its children have moved to the new one
+        throw_away(client, replaced)
     for run, record in written:
         upload_artifacts(client, run, record)
     put_models(client, experiment, models, {record.name: run for run, record in written[1:]})
@@ -91,8 +95,7 @@ def open_experiment(client, name, artifact_location):
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
                 raise
-    if experiment.artifact_location != artifact_location:
-        check_not_moved(experiment)
+    check_not_moved(experiment, artifact_location)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     for key in views.tags().keys() - experiment.tags.keys():
@@ -100,13 +103,15 @@ def open_experiment(client, name, artifact_location):
     return experiment.experiment_id
 
 
-def check_not_moved(experiment):
-    """MLflow would make the old folder again, and serve no file from the new one."""
+def check_not_moved(experiment, own):
+    """MLflow would make the old folder again, and serve no file from the new one; ``own``: the
+    folder of this project's files, as far as it is one of this machine."""
     place = experiment.artifact_location
-    if not still_there(place):
+    if own and not place.startswith(own) and not still_there(place):
         raise ValueError(
-            f"experiment {experiment.name} keeps its files in {place}, which is gone: remove "
-            "mlflow.db if the project has moved; it is made again"
+            f"experiment {experiment.name} keeps its files in {place}, which is gone; if this "
+            "project has moved, remove its mlflow.db, which is made again; if not, set another "
+            "tracking.experiment"
         )
 
 

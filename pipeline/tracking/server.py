@@ -85,8 +85,8 @@ def probe_database(uri, seconds):
         if path and path.exists():
             with contextlib.closing(sqlite3.connect(path)) as database:
                 database.execute("PRAGMA schema_version")
-        elif parts.hostname:
-            port = parts.port or DATABASE_PORTS.get(parts.scheme.partition("+")[0], 80)
+        elif usual := DATABASE_PORTS.get(parts.scheme.partition("+")[0]):
+            port = parts.port or usual
             socket.create_connection((parts.hostname, port), seconds).close()
     except (OSError, ValueError, sqlite3.Error) as error:
         return str(error)

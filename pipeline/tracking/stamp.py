@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, write_json, write_text
 
 STAMP = ".mlflow-mirror.json"
+IDENTITY = ".mlflow-mirror.id"
 MIRRORED = (
     "params.yaml",
     "dvc.yaml",
@@ -60,6 +62,15 @@ def lock_text(root):
 def file_state(path):
     info = path.stat()
     return [info.st_size, info.st_mtime_ns]
+
+
+def project_identity(project):
+    """16 hex digits that tell this checkout's runs from others' on one server; made under the
+    mirror's lock, and kept beside the stamp."""
+    path = project / IDENTITY
+    if not path.is_file():
+        write_text(path, f"{secrets.token_hex(8)}\n")
+    return path.read_text(encoding="utf-8").strip()
 
 
 def read_stamp(root):

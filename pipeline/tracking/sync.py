@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipeline import params as params_file
 from pipeline.tracking import collect, server, stamp, views
@@ -46,7 +47,8 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
         if reason := server.why_unreachable(uri, limit):
             return warn(f"MLflow at {server.printable(uri)} was skipped: {reason}; {AGAIN}")
         server.use_short_timeouts(patient)
-        import_mlflow(params, live)
+        if reason := why_not_imported(params, live):
+            return warn(f"MLflow was skipped: {reason}; {AGAIN}")
         began = time.monotonic()
         with server.lock(uri, project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
             if not mine:
@@ -60,12 +62,17 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
         return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
 
 
-def import_mlflow(params, live):
-    """Before the lock is taken and the time counts: it takes seconds, of a niced process many."""
-    import pipeline.tracking.runs
+def why_not_imported(params, live):
+    """Import mlflow before the lock is taken and the time counts: it takes seconds, of a niced
+    process many. None, or what is wrong with this installation."""
+    try:
+        import pipeline.tracking.runs
 
-    if params.tracking.models and not live:
-        import pipeline.tracking.models  # noqa: F401
+        if params.tracking.models and not live:
+            import pipeline.tracking.models  # noqa: F401
+    except Exception as error:  # the contract, as in write_runs
+        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return None
 
 
 def is_up_to_date(root, uri, params):
@@ -82,6 +89,7 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     folder = find_folder(root, params, scanner, running)
     if folder is None:
         return "nothing to mirror yet: `prepare` has not run for this params.yaml"
+    folder.identity = stamp.project_identity(project)
     children = collect.collect_stages(folder)
     parent = collect.collect_pipeline(folder, children)
     if name := copy.name if copy else os.environ.get("DVC_EXP_NAME"):
@@ -140,7 +148,7 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
 def artifact_location(params, uri, project):
     """As a URI; None: a server has a place of its own."""
     place = params.tracking.artifacts or ("mlartifacts" if server.database_file(uri) else None)
-    return place if place is None or "://" in place else (project / place).as_uri()
+    return place if place is None or urlsplit(place).scheme else (project / place).as_uri()
 
 
 def summary(uri, experiment, folder, children, models):

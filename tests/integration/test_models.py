@@ -366,7 +366,7 @@ def retrain(project, ap):
 def test_best_moves_by_its_rule(project):
     sync(project)
     client = client_of(project)
-    for ap, number, expected in [(0.2, 2, 1), (0.3, 3, 3), (0.4, 4, 4), (0.1, 5, 4)]:
+    for ap, number, expected in [(0.2, 2, 1), (0.3, 3, 1), (0.4, 4, 4), (0.1, 5, 4)]:
         retrain(project, ap)
         assert (len(versions(client, BOXES)), best(client, BOXES)) == (number, expected)
     val = project / "data/symbols/val.json"

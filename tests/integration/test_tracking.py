@@ -201,14 +201,84 @@ def test_a_training_that_broke_off_and_started_anew_leaves_nothing_behind(projec
     assert losses(client, runs, parent) == [9.0] * 5
 
 
+@pytest.fixture
+def two(project, tmp_path, root):
+    """Two checkouts that run the same configuration on one store, the second one just begun."""
+    other = write_folder(tmp_path / "other")
+    write_project(other, root)
+    edit_params(other, "uri: sqlite", f"uri: '{database(project)}'")
+    for path in ("models/softmax", "models/bce", "models/bacl", "reports"):
+        shutil.rmtree(other / path)
+    return project, other
+
+
+def live(project, *losses):
+    """Of a training of bce whose every step had these losses."""
+    running = project / ".checkpoints/scalars.jsonl"
+    write(running, "".join(scalars([n], loss) for n, loss in enumerate(losses, 1)))
+    assert sync(project, running={"bce": running}, live=True)[1] == ""
+
+
+def test_two_that_train_one_configuration_at_once_do_not_disturb_each_other(two):
+    first, second = two
+    for path in ("models/bce", "models/bacl", "reports"):
+        shutil.rmtree(first / path)
+    for steps in (1, 2, 3):
+        live(first, *[1.0] * steps)
+        live(second, *[2.0] * steps)
+    client, runs = runs_of(database(first))
+    assert len(parents(runs)) == 2
+    trained = [run for run in runs if run.data.tags.get("stage") == "train_representation@bce"]
+    histories = [client.get_metric_history(run.info.run_id, "loss") for run in trained]
+    found = [[point.value for point in history] for history in histories]
+    assert sorted(found) == [[1.0] * 3, [2.0] * 3]
+
+
+def test_one_that_has_only_begun_leaves_a_finished_one_alone(two):
+    first, second = two
+    sync(first)
+    assert sync(second)[1] == ""
+    assert state_of(first) == [("FINISHED", 0.3), ("RUNNING", None)]
+    assert sync(first, force=True)[1] == ""
+    assert state_of(first) == [("FINISHED", 0.3), ("RUNNING", None)]
+
+
+def state_of(project):
+    found = parents(runs_of(database(project))[1])
+    return sorted((run.info.status, run.data.metrics.get("AP")) for run in found)
+
+
+def test_a_sync_in_the_middle_of_training_anew_keeps_what_was(project):
+    sync(project)
+    shutil.rmtree(project / "models/bacl")
+    (project / "reports/metrics/bacl.json").unlink()
+    sync(project)
+    assert state_of(project) == [("FINISHED", 0.3), ("RUNNING", None)]
+    write_training(project, "bacl", scalars(range(1, 11), loss=9.0))
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
+    sync(project)
+    assert state_of(project) == [("FINISHED", 0.3), ("FINISHED", 0.7)]
+
+
+def test_what_a_killed_mirror_was_throwing_away_goes_with_the_next(project):
+    sync(project)
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    other = client.create_run(parent.info.experiment_id, tags=parent.data.tags)
+    client.set_tag(other.info.run_id, "superseded", "true")
+    sync(project, force=True)
+    assert len(runs_of(database(project))[1]) == RUNS
+
+
 def test_a_value_that_is_no_longer_in_the_files_leaves_mlflow_too(project):
     sync(project)
     write(project / "reports/metrics/bacl.json", '{"AP": 0.4, "APr": null}')
     sync(project)
-    _, runs = runs_of(database(project))
+    client, runs = runs_of(database(project))
     (parent,) = parents(runs)
     for run in (parent, child(runs, "evaluate@bacl")):
         assert run.data.metrics["AP"] == 0.4
+        assert losses(client, runs, parent) == [2.0] * 20
         assert "APr" not in run.data.metrics
     assert "bacl/APr" not in parent.data.metrics
     assert len(runs) == RUNS
@@ -229,7 +299,7 @@ def test_a_project_that_was_moved_is_told(project, tmp_path):
     sync(old)
     new = old.rename(tmp_path / "new")
     _, err = sync(new, force=True)
-    assert "which is gone: remove mlflow.db if the project has moved" in err
+    assert "which is gone; if this project has moved, remove its mlflow.db" in err
     assert not old.exists()
     (new / "mlflow.db").unlink()
     assert finish(start_command(new))[1] == ""  # this process still has the old file open
@@ -300,10 +370,13 @@ def test_the_live_mirror_follows_a_running_training_to_its_end(project):
 
 
 def test_a_training_is_not_shown_under_params_that_were_edited_meanwhile(project):
-    mirror = background.LiveMirror(project)
+    scalars = {"bacl": project / "models/bacl/scalars.jsonl"}
+    same, edited = background.LiveMirror(project), background.LiveMirror(project)
+    same.start(scalars)
+    assert same.process.wait(timeout=BUSY) == 0
     edit_params(project, "alpha: 0.85", "alpha: 0.5")
-    mirror.start({"bacl": project / "models/bacl/scalars.jsonl"})
-    assert mirror.process is None
+    edited.start(scalars)
+    assert edited.process is None
 
 
 def test_training_does_not_import_mlflow():
