@@ -1,5 +1,6 @@
 """One sync: look at the files, ask the server, write the runs, remember what was written."""
 
+import contextlib
 import os
 import sys
 import time
@@ -49,17 +50,23 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
         server.use_short_timeouts(patient)
         if reason := why_not_imported(params, live):
             return warn(f"MLflow was skipped: {reason}; {AGAIN}")
-        began = time.monotonic()
-        with server.lock(uri, project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
+        with lock(uri, project, live, seconds) as (mine, left):
             if not mine:
                 return "another mirror is running" if live else warn(f"{BUSY}; {AGAIN}")
             if not (live or force) and is_up_to_date(root, uri, params):
                 return UP_TO_DATE
-            if seconds is not None:
-                seconds = max(1, seconds - (time.monotonic() - began))
-            return mirror_files(root, params, uri, project, dict(running), live, seconds, copy)
+            return mirror_files(root, params, uri, project, dict(running), live, left, copy)
     except OSError as error:  # such as a folder that may only be read
         return warn(f"the MLflow mirror stopped: {error}; {AGAIN}")
+
+
+@contextlib.contextmanager
+def lock(uri, project, live, seconds):
+    """(whether it could be had, what is left of the seconds)."""
+    began = time.monotonic()
+    with server.lock(uri, project, 0 if live else seconds or server.LOCK_SECONDS) as mine:
+        waited = time.monotonic() - began
+        yield mine, None if seconds is None else max(1, seconds - waited)
 
 
 def why_not_imported(params, live):

@@ -1,0 +1,202 @@
+"""The mirror called again: after another training, a kill, a loss; and two that share a store."""
+
+import shutil
+import time
+
+import pytest
+from mirroring import (
+    BUSY,
+    RUNS,
+    assert_gap_is_filled,
+    child,
+    database,
+    edit_params,
+    finish,
+    losses,
+    parents,
+    runs_of,
+    start_command,
+    state_of,
+    sync,
+    write_folder,
+)
+from tracking_project import scalars, write, write_project, write_training
+
+from pipeline.tracking import background
+
+
+@pytest.fixture
+def project(tmp_path, root, monkeypatch):
+    """A folder as a finished pipeline leaves it."""
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    write_project(tmp_path, root)
+    return tmp_path
+
+
+def test_a_second_training_of_a_configuration_is_a_second_parent(project):
+    """As another person's on a shared server: the first one keeps its curves and its AP."""
+    sync(project)
+    write_training(project, "bacl", scalars(range(1, 11), loss=9.0))
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
+    for _ in range(2):
+        sync(project, force=True)
+    client, runs = runs_of(database(project))
+    assert len(runs) == 2 * RUNS
+    found = {parent.data.metrics["AP"]: losses(client, runs, parent) for parent in parents(runs)}
+    assert found == {0.3: [2.0] * 20, 0.7: [9.0] * 10}
+
+
+def test_a_training_that_broke_off_and_started_anew_leaves_nothing_behind(project):
+    shutil.rmtree(project / "models/bacl")
+    (project / "reports/metrics/bacl.json").unlink()
+    running = project / ".checkpoints/scalars.jsonl"
+    write(running, scalars(range(1, 11)))
+    sync(project, running={"bacl": running}, live=True)
+    write(running, scalars(range(1, 6), loss=9.0))
+    sync(project, running={"bacl": running}, live=True)
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    assert {r.data.tags.get("mlflow.parentRunId") for r in runs} == {None, parent.info.run_id}
+    assert losses(client, runs, parent) == [9.0] * 5
+
+
+@pytest.fixture
+def two(project, tmp_path, root):
+    """Two checkouts that run the same configuration on one store, the second one just begun."""
+    other = write_folder(tmp_path / "other")
+    write_project(other, root)
+    edit_params(other, "uri: sqlite", f"uri: '{database(project)}'")
+    for path in ("models/softmax", "models/bce", "models/bacl", "reports"):
+        shutil.rmtree(other / path)
+    return project, other
+
+
+def live(project, *losses):
+    """Of a training of bce whose every step had these losses."""
+    running = project / ".checkpoints/scalars.jsonl"
+    write(running, "".join(scalars([n], loss) for n, loss in enumerate(losses, 1)))
+    assert sync(project, running={"bce": running}, live=True)[1] == ""
+
+
+def test_two_that_train_one_configuration_at_once_do_not_disturb_each_other(two):
+    first, second = two
+    for path in ("models/bce", "models/bacl", "reports"):
+        shutil.rmtree(first / path)
+    for steps in (1, 2, 3):
+        live(first, *[1.0] * steps)
+        live(second, *[2.0] * steps)
+    client, runs = runs_of(database(first))
+    assert len(parents(runs)) == 2
+    trained = [run for run in runs if run.data.tags.get("stage") == "train_representation@bce"]
+    histories = [client.get_metric_history(run.info.run_id, "loss") for run in trained]
+    found = [[point.value for point in history] for history in histories]
+    assert sorted(found) == [[1.0] * 3, [2.0] * 3]
+
+
+def test_one_that_has_only_begun_leaves_a_finished_one_alone(two):
+    first, second = two
+    sync(first)
+    assert sync(second)[1] == ""
+    assert state_of(first) == [("FINISHED", 0.3), ("RUNNING", None)]
+    assert sync(first, force=True)[1] == ""
+    assert state_of(first) == [("FINISHED", 0.3), ("RUNNING", None)]
+
+
+def test_a_sync_in_the_middle_of_training_anew_keeps_what_was(project):
+    sync(project)
+    shutil.rmtree(project / "models/bacl")
+    (project / "reports/metrics/bacl.json").unlink()
+    sync(project)
+    assert state_of(project) == [("FINISHED", 0.3), ("RUNNING", None)]
+    write_training(project, "bacl", scalars(range(1, 11), loss=9.0))
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
+    sync(project)
+    assert state_of(project) == [("FINISHED", 0.3), ("FINISHED", 0.7)]
+
+
+def test_what_a_killed_mirror_was_throwing_away_goes_with_the_next(project):
+    sync(project)
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    other = client.create_run(parent.info.experiment_id, tags=parent.data.tags)
+    client.set_tag(other.info.run_id, "superseded", "true")
+    sync(project, force=True)
+    assert len(runs_of(database(project))[1]) == RUNS
+
+
+def test_a_value_that_is_no_longer_in_the_files_leaves_mlflow_too(project):
+    sync(project)
+    write(project / "reports/metrics/bacl.json", '{"AP": 0.4, "APr": null}')
+    sync(project)
+    client, runs = runs_of(database(project))
+    (parent,) = parents(runs)
+    for run in (parent, child(runs, "evaluate@bacl")):
+        assert run.data.metrics["AP"] == 0.4
+        assert losses(client, runs, parent) == [2.0] * 20
+        assert "APr" not in run.data.metrics
+    assert "bacl/APr" not in parent.data.metrics
+    assert len(runs) == RUNS
+
+
+def test_runs_that_were_made_twice_become_one(project):
+    """As by a request that a stopped server takes up after the client has given up."""
+    sync(project)
+    client, runs = runs_of(database(project))
+    for run in (parents(runs)[0], child(runs, "evaluate@bce")):
+        client.create_run(run.info.experiment_id, run.info.start_time, run.data.tags)
+    sync(project, force=True)
+    _, merged = runs_of(database(project))
+    assert {run.info.run_id for run in merged} == {run.info.run_id for run in runs}
+
+
+def test_runs_that_were_deleted_by_hand_come_out_of_the_bin(project):
+    sync(project)
+    client, runs = runs_of(database(project))
+    for run in (parents(runs)[0], child(runs, "evaluate@bce")):
+        client.delete_run(run.info.run_id)
+    assert len(runs_of(database(project))[1]) == 7
+    sync(project, force=True)
+    _, again = runs_of(database(project))
+    assert {run.info.run_id for run in again} == {run.info.run_id for run in runs}
+
+
+def test_a_database_that_is_gone_is_made_again(project):
+    sync(project)
+    (project / "mlflow.db").unlink()
+    assert_gap_is_filled(project, database(project), "bacl")
+
+
+def test_files_that_were_deleted_are_uploaded_again(project):
+    sync(project)
+    shutil.rmtree(project / "mlartifacts")
+    sync(project, force=True)
+    client, runs = runs_of(database(project))
+    artifacts = {a.path for a in client.list_artifacts(parents(runs)[0].info.run_id)}
+    assert {"params.yaml", "reports"} <= artifacts
+
+
+def test_a_project_that_was_moved_is_told(project, tmp_path):
+    old = tmp_path / "old"
+    write_project(write_folder(old), background.CODE)
+    sync(old)
+    new = old.rename(tmp_path / "new")
+    _, err = sync(new, force=True)
+    assert "which is gone; if this project has moved, remove its mlflow.db" in err
+    assert not old.exists()
+    (new / "mlflow.db").unlink()
+    assert finish(start_command(new))[1] == ""  # this process still has the old file open
+
+
+def test_a_process_killed_while_it_makes_the_database_breaks_nothing(project):
+    process = start_command(project)
+    new = project / "mlflow.db.new"
+    deadline = time.monotonic() + BUSY
+    while not (new.is_file() and new.stat().st_size > 50_000):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert not (project / "mlflow.db").exists()
+    assert sync(project)[1] == ""
+    assert not new.exists()
+    assert len(parents(runs_of(database(project))[1])) == 1
