@@ -29,10 +29,20 @@ RULE = (
 MODEL_ID = "model_id"  # a tag, because a version's own field does not come back from SQLite
 CHANGING = (VAL, AP)  # tags that another evaluation of the same model renews
 READY = "READY"
+TRIES = 3
 
 
-def put_model(client, experiment, model, training_run, evaluation_run):
-    """Log, register and describe one model, as far as it is not yet; then move the alias."""
+def put_model(client, experiment, model, *runs):
+    """Log, register and describe one model, as far as it is not yet; then move the alias.
+
+    Once more where another mirror of the same weights has meanwhile thrown away its late version.
+    """
+    for left in reversed(range(TRIES)):
+        with ignoring(*[RESOURCE_DOES_NOT_EXIST] * bool(left)):
+            return put_model_once(client, experiment, model, *runs)
+
+
+def put_model_once(client, experiment, model, training_run, evaluation_run):
     version = only_one_version(client, model)
     if version:  # perhaps by a run of another configuration, or of another experiment
         logged = client.get_logged_model(version.tags[MODEL_ID])
@@ -116,11 +126,11 @@ def registered(client, name):
 
 
 @contextlib.contextmanager
-def ignoring(code):
+def ignoring(*codes):
     try:
         yield
     except MlflowException as error:
-        if error.error_code != ErrorCode.Name(code):
+        if error.error_code not in map(ErrorCode.Name, codes):
             raise
 
 

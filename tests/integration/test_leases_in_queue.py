@@ -60,8 +60,11 @@ def project(tmp_path, root, monkeypatch):
 
 
 def run(folder, *command):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """Its output goes to a file: a pipe would stay open as long as a worker that it leaves."""
+    output = folder.with_name("output")
+    with open(output, "w") as file:
+        done = subprocess.run(command, cwd=folder, stdout=file, stderr=file, timeout=240)
+    assert done.returncode == 0, output.read_text()
 
 
 def end_what_is_left(folder, seconds=60):
