@@ -147,7 +147,7 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
         error = server.origin(error)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        reason = reason.replace(uri.rstrip("/"), server.printable(uri).rstrip("/"))[:200]
+        reason = reason.replace(uri.rstrip("/"), server.printable(uri).rstrip("/"))[:400]
         warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
     return None
 
