@@ -7,13 +7,13 @@ from pipeline.diagnosis.bins import CORRECT, NOTHING, UNGROUPED
 from pipeline.evaluation.groupings import NO_GROUP
 from pipeline.reporting.diagnosis_plots import GROUP_COLOURS
 from pipeline.reporting.plots import legend_above
-from pipeline.reporting.style import FULL_WIDTH, INK, SHADE, literal, method_looks, styled
+from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_looks, styled
 
 ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
     "Miss": "missed",
 }  # fmt: skip
-GOOD = "#4c9f38"
+GOOD, DARK = "#4c9f38", "#57606a"
 TOO_NARROW = 0.07  # of the panel: no percentage fits into the bar
 
 
@@ -77,7 +77,7 @@ def outcomes(grouping) -> dict[str, tuple[str, str]]:
         for group, colour in zip(grouping.groups, GROUP_COLOURS, strict=False)
     }
     none = grouping.name(NO_GROUP)
-    rest = {UNGROUPED: (f"taken for ones {none}", INK), NOTHING: ("not found", SHADE)}
+    rest = {UNGROUPED: (f"taken for ones {none}", DARK), NOTHING: ("not found", SHADE)}
     return {CORRECT: ("right", GOOD), **taken, **rest}
 
 
