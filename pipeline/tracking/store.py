@@ -18,7 +18,8 @@ def create(uri: str, artifacts: str) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
+    for left in path.parent.glob(f"{new.name}*"):  # its journal, too
+        left.unlink()
     SqlAlchemyStore(f"{server.SQLITE}{new}", artifacts).engine.dispose()
     new.replace(path)
 
