@@ -29,9 +29,15 @@ def stop_on_signals() -> None:
 
 
 def ignore_signals() -> None:
-    """For a process that is about to end as one that was told to stop."""
+    """For a process that is about to end as one that was told to stop.
+
+    CPython notes a Ctrl-C inside of ``exec``, which imports of dataclasses and the like call, even
+    if it is handled, and ends ``python -m`` by SIGINT then, whatever the exit code. It forgets that
+    when it starts another one.
+    """
     for number in (*STOPPING, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+    exec("")
 
 
 def leave_on_signals() -> None:

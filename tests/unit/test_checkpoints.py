@@ -2,12 +2,20 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
 
-from pipeline.compute.signals import AGAIN_SECONDS, Preempted, asked_to_stop, stop_on_signals
+from pipeline.compute.signals import (
+    AGAIN_SECONDS,
+    PREEMPTED,
+    Preempted,
+    asked_to_stop,
+    stop_on_signals,
+)
 from pipeline.training.checkpoints import checkpoint_files, newest_checkpoint
 
 
@@ -58,6 +66,30 @@ def handlers():
 def test_a_signal_stops_a_stage_wherever_it_is(handlers, name):
     with pytest.raises(Preempted, match=name):
         os.kill(os.getpid(), signal.Signals[name])
+
+
+INTERRUPTED = """
+import os, signal, sys
+import stages
+
+def stage():
+    exec("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
+
+if __name__ == "__main__":
+    stages.run_stage(stage, "")
+"""
+
+
+def test_ctrl_c_in_an_import_ends_in_the_exit_code_too(tmp_path, root):
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED)
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        PREEMPTED,
+        "stopped; the same command goes on from what is saved\n",
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGUSR2", "SIGINT"])
