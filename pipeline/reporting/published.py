@@ -1,6 +1,7 @@
 """Published numbers that stand, marked as such, below those measured here.
 
-published.csv holds them with their setting and source; it has none that was not read at its source.
+published.csv holds them with their setting and source, where each was read, now or before an author
+changed the page.
 COCO-LT has no row: SimCal's AP is COCO's, and the AP here is LVIS's.
 """
 
