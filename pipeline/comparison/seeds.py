@@ -93,7 +93,15 @@ def find_seeds(folder: Path) -> dict[str, dict[str, dict]]:
 
 def read_earlier(folder) -> dict[str, dict[str, dict]]:
     path = folder / FILE
-    return read_json(path) if path.is_file() else {}
+    found = read_json(path) if path.is_file() else {}
+    try:
+        entries = [entry for seeds in found.values() for entry in seeds.values()]
+        complete = all({"metrics", "bootstrap"} <= entry.keys() for entry in entries)
+    except AttributeError:
+        complete = False
+    if not complete:
+        raise ValueError(f"{path} is not what the stage `seeds` writes; delete it, and run that")
+    return found
 
 
 def still_valid(own, method, seeds) -> dict[str, dict]:

@@ -40,10 +40,18 @@ def load_diagnosis(root: Path, methods: list[str], grouping: str) -> Diagnosis:
         if len(tables[name]):
             tables[name] = tables[name][tables[name].grouping == grouping]
     return Diagnosis(
-        errors={method: read_json(folder / "errors.json") for method, folder in known.items()},
+        errors={method: read_errors(folder, method) for method, folder in known.items()},
         missing=[method for method in methods if method not in known],
         **tables,
     )
+
+
+def read_errors(folder, method) -> dict:
+    path = folder / "errors.json"
+    errors = read_json(path)
+    if not (isinstance(errors, dict) and {"tide", "ece"} <= errors.keys()):
+        raise ValueError(f"{path} is of another version; run: dvc repro --force diagnose@{method}")
+    return errors
 
 
 def joined(folders, name) -> pd.DataFrame:

@@ -305,6 +305,27 @@ def test_what_was_diagnosed_is_shown(html):
     assert "PENCIL 9 none 60 40.0 % 10.0 %" in text
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("seeds.json", "[1]", "seeds.json is not what the stage `seeds` writes"),
+        ("seeds.json", '{"bacl": {"1": {}}}', "seeds.json is not what the stage `seeds` writes"),
+        ("seeds.json", '{"bacl": ', "seeds.json is not valid JSON"),
+        (
+            "diagnosis/bacl/errors.json",
+            '{"ece": {}}',
+            "errors.json is of another version; run: dvc",
+        ),
+        ("diagnosis/bacl/objects.csv", "", "objects.csv cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, file, text, words):
+    make_project(tmp_path)
+    (tmp_path / "reports" / file).write_text(text)
+    with pytest.raises(ValueError, match=re.escape(words)):
+        build(load(tmp_path / "params.yaml"), tmp_path)
+
+
 def test_without_a_diagnosis_the_page_says_how_to_get_one(project):
     shutil.rmtree(project / "reports/diagnosis")
     html = run(project)
