@@ -4,18 +4,11 @@ Every step can be done twice: a model is found by the digest in its tags, and a 
 taken up again. Imported only where there is a model, because mlflow.pyfunc takes seconds.
 """
 
-import contextlib
 import tempfile
 from pathlib import Path
 
 from mlflow.entities import LoggedModelOutput, Metric
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model
-from mlflow.protos.databricks_pb2 import (
-    RESOURCE_ALREADY_EXISTS,
-    RESOURCE_DOES_NOT_EXIST,
-    ErrorCode,
-)
 
 from pipeline.serving import package
 from pipeline.tracking.store import still_there
@@ -29,20 +22,10 @@ RULE = (
 MODEL_ID = "model_id"  # a tag, because a version's own field does not come back from SQLite
 CHANGING = (VAL, AP)  # tags that another evaluation of the same model renews
 READY = "READY"
-TRIES = 3
 
 
-def put_model(client, experiment, model, *runs):
-    """Log, register and describe one model, as far as it is not yet; then move the alias.
-
-    Once more where another mirror of the same weights has meanwhile thrown away its late version.
-    """
-    for left in reversed(range(TRIES)):
-        with ignoring(*[RESOURCE_DOES_NOT_EXIST] * bool(left)):
-            return put_model_once(client, experiment, model, *runs)
-
-
-def put_model_once(client, experiment, model, training_run, evaluation_run):
+def put_model(client, experiment, model, training_run, evaluation_run):
+    """Log, register and describe one model, as far as it is not yet; then move the alias."""
     version = only_one_version(client, model)
     if version:  # perhaps by a run of another configuration, or of another experiment
         logged = client.get_logged_model(version.tags[MODEL_ID])
@@ -106,9 +89,8 @@ def upload(client, model, logged, run):
 
 
 def register(client, model, logged, run):
-    if registered(client, model.method) is None:
-        with ignoring(RESOURCE_ALREADY_EXISTS):  # another mirror was faster
-            client.create_registered_model(model.method, description=RULE)
+    if not client.search_registered_models(f"name = '{model.method}'"):
+        client.create_registered_model(model.method, description=RULE)
     client.create_model_version(
         model.method,
         # not models:/<id>, which the store would look up in the process's global tracking URI
@@ -118,20 +100,6 @@ def register(client, model, logged, run):
         description=model.description,
         model_id=logged.model_id,
     )
-
-
-def registered(client, name):
-    with ignoring(RESOURCE_DOES_NOT_EXIST):
-        return client.get_registered_model(name)
-
-
-@contextlib.contextmanager
-def ignoring(*codes):
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code not in map(ErrorCode.Name, codes):
-            raise
 
 
 def attach(client, model, logged, training_run, evaluation_run):
@@ -172,7 +140,7 @@ def move_alias(client, name):
 
 
 def holder(client, name):
-    version = registered(client, name).aliases.get(ALIAS)
+    version = client.get_registered_model(name).aliases.get(ALIAS)
     return None if version is None else str(version)
 
 

@@ -11,6 +11,12 @@ from itertools import zip_longest
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    BAD_REQUEST,
+    RESOURCE_ALREADY_EXISTS,
+    RESOURCE_DOES_NOT_EXIST,
+    ErrorCode,
+)
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -27,13 +33,30 @@ EXPERIMENT_TAGS = {
         "switch to Model training, top left."
     )
 }
-DATASET_TRIES = 3
+TRIES = 10  # each of several mirrors may be overtaken at each kind of row
+OVERTAKEN = {
+    ErrorCode.Name(code) for code in (BAD_REQUEST, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST)
+}
 
 for noisy in ("alembic", "mlflow"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def mirror(uri, experiment, artifact_location, parent, children, datasets, models=()):
+def mirror(*arguments):
+    """``mirror_once``, again where another mirror was faster.
+
+    MLflow looks for a row and then makes it (data sets, models, aliases); of two mirrors that do so
+    at once, its database refuses one, which finds the other's row the next time.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            return mirror_once(*arguments)
+        except MlflowException as error:
+            if not left or error.error_code not in OVERTAKEN:
+                raise
+
+
+def mirror_once(uri, experiment, artifact_location, parent, children, datasets, models=()):
     """Bring the runs of one configuration up to date; returns the experiment's id.
 
     ``datasets`` are those of pipeline/tracking/datasets.py, ``models`` TrainedModels. Numbers go
@@ -64,17 +87,8 @@ def mirror(uri, experiment, artifact_location, parent, children, datasets, model
 
 
 def put_datasets(client, run, datasets):
-    """MLflow looks for a data set and then makes it, and fails where another run did so meanwhile:
-    then it finds it the next time."""
-    if run.inputs and run.inputs.dataset_inputs:
-        return
-    inputs = [dataset_input(record) for record in datasets]
-    for left in reversed(range(DATASET_TRIES)):
-        try:
-            return client.log_inputs(run.info.run_id, inputs)
-        except MlflowException:
-            if not left:
-                raise
+    if not (run.inputs and run.inputs.dataset_inputs):
+        client.log_inputs(run.info.run_id, [dataset_input(record) for record in datasets])
 
 
 def put_models(client, experiment, models, runs):
@@ -89,12 +103,7 @@ def open_experiment(client, name, artifact_location):
     """The experiment's id; it is made, or taken out of the bin, and given its views, if need be."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        try:
-            return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS | views.tags())
-        except MlflowException:  # another machine was faster, or there is a real reason
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
+        return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS | views.tags())
     check_not_moved(experiment, artifact_location)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)

@@ -21,7 +21,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mlflow.exceptions import MlflowException
 from mlflow.models import validate_serving_input
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.tracking import MlflowClient
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
@@ -345,6 +347,48 @@ def test_three_cold_mirrors_register_a_model_at_once(finished, tmp_path):
             for copy in copies[:1]:  # a version of a late request goes with the next mirror
                 assert sync(copy, force=True) == ""
             assert (len(versions(client, method)), best(client, method)) == (1, 1)
+
+
+WRITES = [
+    "create_experiment",
+    "create_run",
+    "log_batch",
+    "log_inputs",
+    "create_logged_model",
+    "create_registered_model",
+    "create_model_version",
+    "log_outputs",
+    "set_registered_model_alias",
+]
+
+
+def test_a_mirror_that_is_overtaken_finds_what_the_other_one_wrote(project, monkeypatch):
+    """At each kind of row: as if another mirror had made it just before, so that the database
+    refused ours."""
+    refused = []
+
+    def overtaken_once(method):
+        original = getattr(MlflowClient, method)
+
+        def call(client, *arguments, **options):
+            result = original(client, *arguments, **options)
+            if method not in refused:
+                refused.append(method)
+                raise MlflowException("UNIQUE constraint failed", BAD_REQUEST)
+            return result
+
+        return call
+
+    for method in WRITES:
+        monkeypatch.setattr(MlflowClient, method, overtaken_once(method))
+    assert sync(project) == ""
+    assert set(refused) == set(WRITES)
+    client = client_of(project)
+    runs = client.search_runs(["1"])
+    assert len(runs) == len({run.data.tags.get("stage") for run in runs}) == 8
+    assert [len(versions(client, method)) for method in (BOXES, MASKS)] == [1, 1]
+    assert [best(client, method) for method in (BOXES, MASKS)] == [1, 1]
+    assert {len(run.inputs.dataset_inputs) for run in runs} == {0, 2}
 
 
 def edit(project, old, new):
