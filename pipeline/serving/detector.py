@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.files import read_json
 from pipeline.serving import data_folder
-from pipeline.serving.images import refused, to_bgr
+from pipeline.serving.images import listed, refused, to_bgr
 from pipeline.training.augmentation import test_transforms
 from pipeline.training.predict import MASK_THRESHOLD, detections, run
 
@@ -41,15 +41,15 @@ class Detector:
         self.transforms = Compose(others)  # without the loading of a file
         self.one_at_a_time = threading.Lock()  # a server asks from several threads
 
-    def predict(self, data: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
-        """``data``: an image a row, in the first column (``images.to_bgr``).
+    def predict(self, data, params: dict | None = None) -> pd.DataFrame:
+        """``data``: one image (``images.to_bgr``) or several (``images.listed``).
 
         One row a detection, the best of each image first: image (its number, from 0),
         category_id, name, frequency, score, box [x, y, width, height] in pixels, and with masks
         ``mask``, COCO's compressed RLE. ``params``: score_threshold, max_per_image.
         """
         params = checked(params or {})
-        images = list(data.iloc[:, 0])
+        images = listed(data)
         read = [to_bgr(given, f"image {n} of {len(images)}") for n, given in enumerate(images, 1)]
         with self.one_at_a_time:
             tables = [self.answer(image, number, params) for number, image in enumerate(read)]

@@ -14,11 +14,24 @@ from pathlib import Path
 import cv2
 import mmcv
 import numpy as np
+import pandas as pd
 from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
 from mlflow.exceptions import MlflowException
 
 BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+=*\s*")  # no image file is made of these alone
 HINT = "a server reads a text as base64, never as a file's name"
+
+
+def listed(given) -> list:
+    """The images of a request: one, several, or those of the first column of a table."""
+    if isinstance(given, pd.DataFrame):
+        return list(given.iloc[:, 0])
+    if isinstance(given, dict):
+        return listed(next(iter(given.values()), []))
+    if isinstance(given, np.ndarray):
+        several = given.ndim == 1 or given.ndim == 4
+        return list(given) if several else [given]
+    return list(given) if isinstance(given, list | tuple | pd.Series) else [given]
 
 
 def to_bgr(given, name: str) -> np.ndarray:

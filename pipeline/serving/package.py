@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 
 import mlflow.pyfunc
-import pandas as pd
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Object, Property
@@ -40,7 +39,7 @@ def save(folder: Path, root: Path, params, method: str, model: Model) -> None:
         code_paths=[CODE],
         pip_requirements=requirements(),
         signature=signature(masks),
-        input_example=pd.DataFrame({"image": [example_image()]}),
+        input_example=[example_image()],
         mlflow_model=model,
     )
     weights = (root / "models" / method / data_folder.WEIGHTS).resolve()
@@ -56,10 +55,7 @@ def requirements() -> list[str]:
 
 
 def signature(masks: bool) -> ModelSignature:
-    """An image in, one row a detection out.
-
-    The input has no name, so that a list will do, in Python and in JSON.
-    """
+    """An image in, one row a detection out."""
     columns = [
         ColSpec("long", "image"),
         ColSpec("long", "category_id"),
@@ -77,7 +73,11 @@ def signature(masks: bool) -> ModelSignature:
             ParamSpec("max_per_image", "long", MAX_PER_IMAGE),
         ]
     )
-    return ModelSignature(Schema([ColSpec("binary")]), Schema(columns), params)
+    found = ModelSignature(Schema([ColSpec("binary")]), Schema(columns), params)
+    # MLflow's word for a model that checks its input itself. It would otherwise make a DataFrame of
+    # everything, which an array of three dimensions cannot be.
+    found._is_signature_from_type_hint = True
+    return found
 
 
 def example_image() -> bytes:

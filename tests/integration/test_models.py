@@ -195,13 +195,22 @@ def test_every_kind_of_input_gives_the_same_answer(mirrored):
         str(path),
         path.read_bytes(),
         base64.b64encode(path.read_bytes()).decode(),
+        path,
+        array,
+        [array],
+        array[None],
         {"image": [array]},
         pd.DataFrame({"photo": [path]}),
         pd.Series([array]),
     ):
         pd.testing.assert_frame_equal(model.predict(form, params=EVERYTHING), expected)
-    several = model.predict(pd.DataFrame({"image": [array, path]}), params=EVERYTHING)
-    assert several.image.value_counts().to_dict() == {0: 40, 1: 40}
+    for two in ([array, path], np.stack([array, array]), pd.DataFrame({"image": [array, path]})):
+        several = model.predict(two, params=EVERYTHING)
+        assert several.image.value_counts().to_dict() == {0: 40, 1: 40}
+    for wrong, words in ((array[..., 0], r"\[64, 64\]"), ("absent.jpg", "cannot be read")):
+        with pytest.raises(mlflow.MlflowException, match=f"^image 1 of 1.*{words}"):
+            model.predict(wrong)
+    assert model.predict([]).empty
 
 
 def test_params_cut_the_answer(mirrored):
@@ -550,9 +559,9 @@ def ask(url, body, kind="application/json"):
         return error.code, json.load(error)
 
 
-def record(content, **params):
+def request_for(content, **params):
     text = base64.b64encode(content).decode()
-    return {"dataframe_records": [{"image": text}], "params": params or EVERYTHING}
+    return {"inputs": [text], "params": params or EVERYTHING}
 
 
 def test_the_server_answers_a_jpeg_as_the_loaded_model_does(served, mirrored, tmp_path):
@@ -560,7 +569,7 @@ def test_the_server_answers_a_jpeg_as_the_loaded_model_does(served, mirrored, tm
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.open(val_images(mirrored)[1]).convert("RGB").crop((0, 0, 64, 40)).save(path, exif=exif)
-    status, answer = ask(served, record(path.read_bytes()))
+    status, answer = ask(served, request_for(path.read_bytes()))
     assert status == 200
     model = loaded(f"sqlite:///{mirrored}/mlflow.db", BOXES)
     expected = model.predict([path], params=EVERYTHING)
@@ -569,25 +578,21 @@ def test_the_server_answers_a_jpeg_as_the_loaded_model_does(served, mirrored, tm
     assert expected.box.map(lambda box: box[0] + box[2]).max() <= 40 + 1e-3  # after the rotation
 
 
-def test_the_server_takes_every_format_of_mlflow(served, mirrored):
+def test_the_server_takes_one_picture_or_several(served, mirrored):
     content = val_images(mirrored)[0].read_bytes()
     text = base64.b64encode(content).decode()
-    _, expected = ask(served, record(content))
+    _, expected = ask(served, request_for(content))
     assert len(expected["predictions"]) == 40
-    for form in (
-        {"inputs": text},
-        {"inputs": [text]},
-        {"instances": [text]},
-        {"instances": [{"image": text}]},
-        {"dataframe_split": {"columns": ["image"], "data": [[text]]}},
-    ):
-        assert ask(served, {**form, "params": EVERYTHING}) == (200, expected)
+    for form in (text, [text], {"image": [text]}):
+        assert ask(served, {"inputs": form, "params": EVERYTHING}) == (200, expected)
+    _, answer = ask(served, {"inputs": [text, text], "params": EVERYTHING})
+    assert [row["image"] for row in answer["predictions"]] == [0] * 40 + [1] * 40
 
 
 def test_a_photo(served, shared):
     photo = sorted((shared / "data/coco_lt_mini/val").glob("*.jpg"))[0]
     width, height = Image.open(photo).size
-    status, answer = ask(served, record(photo.read_bytes()))
+    status, answer = ask(served, request_for(photo.read_bytes()))
     assert status == 200
     assert answer["predictions"]
     for found in answer["predictions"]:
@@ -598,15 +603,15 @@ def test_a_photo(served, shared):
 
 def test_a_bad_request_is_one_clear_error_and_the_server_lives_on(served, mirrored):
     secret = val_images(mirrored)[0]
-    good = record(secret.read_bytes())
+    good = request_for(secret.read_bytes())
     for body, words in [
-        (record(b"hello"), "image 1 of 1 is not an image that can be read (5 bytes)"),
-        (record(secret.read_bytes()[:60]), "image 1 of 1 is not an image that can be read"),
-        (record(secret.read_bytes(), score_threshold=7.0), "score_threshold is 7.0"),
-        ({"inputs": [str(secret)]}, "image 1 of 1 is not an image"),
-        ({"inputs": [[[1, 2, 3]]]}, "Must pass 2-d input"),
-        ({"dataframe_records": [{"image": str(secret)}]}, ""),
-        ({"dataframe_records": [{"image": 7}]}, ""),
+        (request_for(b"hello"), "image 1 of 1 is not an image that can be read (5 bytes)"),
+        (request_for(secret.read_bytes()[:60]), "image 1 of 1 is not an image that can be read"),
+        (request_for(secret.read_bytes(), score_threshold=7.0), "score_threshold is 7.0"),
+        ({"inputs": [str(secret)]}, "never as a file's name"),
+        ({"inputs": [[[1, 2, 3]]]}, "image 1 of 1 is a list; it takes"),
+        ({"inputs": 7}, "image 1 of 1 is a int"),
+        ({"dataframe_records": [{"image": str(secret)}]}, "'inputs'"),
     ]:
         status, answer = ask(served, body)
         assert (status, words in answer["message"]) == (400, True), answer

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from PIL import Image
 from pipeline.detection.dataset import LoadImage
 from pipeline.serving import package
 from pipeline.serving.data_folder import read_config
-from pipeline.serving.images import to_bgr
+from pipeline.serving.images import listed, to_bgr
 from pipeline.tracking.models import best_version
 from pipeline.tracking.trained_models import AP, VAL
 
@@ -51,6 +52,24 @@ def test_a_file_its_bytes_and_their_base64_are_what_the_data_set_reads(tmp_path,
     broken_into_lines = base64.encodebytes(content).decode()
     for form in (path, content, text, text.decode(), broken_into_lines):
         np.testing.assert_array_equal(to_bgr(form, "it"), expected)
+
+
+def assert_images(found, expected):
+    assert [type(image) for image in found] == [type(image) for image in expected]
+    assert all(map(np.array_equal, found, expected))
+
+
+def test_one_image_or_several():
+    for one in (RGB, b"content", "photo.jpg", Path("photo.jpg"), RGB[..., 0]):
+        assert_images(listed(one), [one])
+        for several in ([one, one], (one, one), pd.Series([one, one]), {"image": [one, one]}):
+            assert_images(listed(several), [one, one])
+        table = pd.DataFrame({"image": [one], "more": [1]})
+        assert_images(listed(table), [one])
+    np.testing.assert_array_equal(listed(np.stack([RGB, RGB + 1])), [RGB, RGB + 1])
+    assert listed(np.array(["a.jpg", "b.jpg"])) == ["a.jpg", "b.jpg"]
+    assert listed([]) == listed({}) == []
+    assert listed(7) == [7]
 
 
 def test_an_array_is_rgb(tmp_path):
