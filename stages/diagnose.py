@@ -2,7 +2,8 @@
 
 reads   data/<data.name>/{val.json,categories.csv}, predictions/<method>.parquet,
         models/<method>/weights.pth and, where the method has it, class_history.npz
-writes  reports/diagnosis/<method>/: bootstrap.csv (AP of 1,000 resamplings of the val images),
+writes  reports/diagnosis/<method>/: bootstrap.csv (AP of 1,000 resamplings of the val images; with
+        segm/ columns where the predictions have masks),
         errors.json (TIDE), objects.csv (for what the objects of each group are taken),
         calibration.csv, classes.csv (scores), classifier.csv (weight norms), confusion.csv,
         confused_pairs.csv, sampling.csv (of the classifier stage's epochs)

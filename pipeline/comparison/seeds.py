@@ -14,6 +14,7 @@ from pipeline.comparison.statistics import Interval, Summary
 from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import read_json
 from pipeline.params import Params, parse
+from pipeline.reporting.tables import MASKS
 
 FILE = Path("reports", "seeds.json")
 DIGITS = 5
@@ -23,8 +24,9 @@ DIGITS = 5
 class OverSeeds:
     """One method: its seeds, the own one first, and of each metric the values and their summary.
 
-    ``intervals``: of AP and each group's AP the 95 % interval of the difference to the baseline
-    (statistics.paired_interval); None of the baseline, and where there are no replicates.
+    ``intervals``: of AP and each group's AP, of boxes and masks, the 95 % interval of the
+    difference to the baseline (statistics.paired_interval); None of the baseline, and where there
+    are no replicates.
     """
 
     seeds: list[int]
@@ -45,6 +47,7 @@ def over_seeds(params: Params, metrics: dict[str, dict], root=Path()) -> dict[st
         for seed, entry in found.get(method, {}).items():
             row.runs[int(seed)] = None, entry_result(entry)
     keys = ["AP", *(group.key for group in GROUPINGS[params.report.grouping].groups)]
+    keys += [MASKS + key for key in keys]
     base = rows[params.report.baseline]
     return {method: sum_up(row, base, list(metrics[method]), keys) for method, row in rows.items()}
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from pipeline.data.categories import read_categories
 from pipeline.diagnosis.bootstrap import replicates
 from pipeline.diagnosis.calibration import calibration, classes, expected_errors
@@ -11,9 +13,11 @@ from pipeline.diagnosis.errors import errors
 from pipeline.diagnosis.matches import match
 from pipeline.diagnosis.objects import objects
 from pipeline.diagnosis.sampling import write_sampling
-from pipeline.evaluation.predictions import read_predictions
+from pipeline.evaluation.predictions import has_masks, read_predictions
 from pipeline.evaluation.truth import read_truth
 from pipeline.files import atomic_folder, write_json
+
+MASKS = "segm/"  # as in the metrics that `evaluate` writes
 
 
 def build(data: Path, predictions: Path, model: Path, folder: Path) -> None:
@@ -24,7 +28,8 @@ def build(data: Path, predictions: Path, model: Path, folder: Path) -> None:
     matches = match(truth, detections)
     bins = calibration(matches)
     with atomic_folder(folder) as out:
-        write_table(out / "bootstrap.csv", replicates(matches))
+        resampled = replicates(matches).join(mask_replicates(data, predictions))
+        write_table(out / "bootstrap.csv", resampled)
         found = {"tide": errors(truth, detections), "ece": expected_errors(bins)}
         write_json(out / "errors.json", found)
         write_table(out / "objects.csv", objects(truth, detections))
@@ -33,6 +38,15 @@ def build(data: Path, predictions: Path, model: Path, folder: Path) -> None:
         write_classifier(out, model / "weights.pth", categories)
         write_confusion(out, history, categories)
         write_sampling(out, history, categories)
+
+
+def mask_replicates(data, predictions):
+    """As of the boxes, under segm/; without a column where there are no masks."""
+    if not has_masks(predictions):
+        return pd.DataFrame()
+    truth = read_truth(data / "val.json", "segm")
+    matches = match(truth, read_predictions(predictions, truth, "segm"))
+    return replicates(matches).add_prefix(MASKS)
 
 
 def write_table(path, table):

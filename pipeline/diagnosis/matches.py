@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.diagnosis.overlaps import areas, overlaps
 from pipeline.evaluation.lvis import PER_IMAGE, best, judged_pairs, pair
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.truth import Truth
@@ -16,7 +17,6 @@ from pipeline.evaluation.truth import Truth
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 IOU_50 = 0
 LARGEST_AREA = 1e10
-PAIRS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ class Matches:
 
 
 def match(truth: Truth, predictions: Predictions) -> Matches:
-    """Match the boxes that LVIS's AP looks at: the 300 best an image, of judged categories."""
+    """Match the detections that LVIS's AP looks at: the 300 best an image, of judged categories.
+
+    By their masks where ``truth`` was read with them, else by their boxes.
+    """
     chosen = judged_detections(truth, predictions)
     ignored = truth.area > LARGEST_AREA
     detection, item, iou = candidates(truth, chosen, ignored)
@@ -71,7 +74,8 @@ def judged_detections(truth, predictions):
     rows = best(predictions.image, predictions, PER_IMAGE)
     pairs = pair(predictions.image[rows], predictions.category[rows], truth)
     rows = rows[np.isin(pairs, judged_pairs(truth))]
-    chosen = predictions.take(rows[(predictions.boxes[rows, 2:] > 0).all(axis=1)])
+    chosen = predictions.take(rows)
+    chosen = chosen.take(np.flatnonzero(areas(truth, chosen) > 0))
     return chosen.take(np.lexsort((chosen.image, -chosen.score, chosen.category)))
 
 
@@ -84,8 +88,7 @@ def not_held_against(truth, chosen):
         for identifier in image["not_exhaustive_category_ids"]
         if identifier in place
     ]
-    sides = chosen.boxes[:, 2:].astype(float)
-    too_large = sides[:, 0] * sides[:, 1] > LARGEST_AREA
+    too_large = areas(truth, chosen) > LARGEST_AREA
     return np.isin(pair(chosen.image, chosen.category, truth), partial) | too_large
 
 
@@ -98,41 +101,6 @@ def candidates(truth, chosen, ignored):
     detection, item, iou = overlaps(truth, chosen, *pairs)
     order = np.lexsort((-item, -iou, ignored[item], detection))
     return detection[order], item[order], iou[order]
-
-
-def overlaps(truth, chosen, object_key, detection_key):
-    """(detection, object, IoU) of those of equal keys, such as images, that overlap by half."""
-    order = np.argsort(object_key, kind="stable")
-    start = np.searchsorted(object_key[order], detection_key, "left")
-    count = np.searchsorted(object_key[order], detection_key, "right") - start
-    found = [overlapping(truth, chosen, order, start, count, rows) for rows in pieces(count)] or [
-        (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-    ]
-    return tuple(map(np.concatenate, zip(*found, strict=True)))
-
-
-def pieces(count):
-    """Runs of detections that have objects, about ``PAIRS_AT_ONCE`` overlaps to compute each."""
-    rows = np.flatnonzero(count)
-    piece = np.cumsum(count[rows]) // PAIRS_AT_ONCE
-    return np.split(rows, np.flatnonzero(np.diff(piece)) + 1) if len(rows) else []
-
-
-def overlapping(truth, chosen, order, start, count, rows):
-    detection = np.repeat(rows, count[rows])
-    first = np.cumsum(count[rows]) - count[rows]
-    item = order[np.arange(len(detection)) + np.repeat(start[rows] - first, count[rows])]
-    iou = box_iou(chosen.boxes[detection].astype(float), truth.boxes[item])
-    near = iou >= IOU_THRESHOLDS[0]
-    return detection[near], item[near], iou[near]
-
-
-def box_iou(a, b):
-    """IoU [N] of xywh boxes [N, 4], in the order of operations of pycocotools' ``bbIou``."""
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:] + a[:, :2], b[:, 2:] + b[:, :2])
-    sides = np.maximum(high - low, 0)
-    shared = sides[:, 0] * sides[:, 1]
-    return shared / (a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared)
 
 
 def assign(detection, item, detections, items):

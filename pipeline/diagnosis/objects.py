@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.diagnosis.bins import CORRECT, NOTHING, UNGROUPED
-from pipeline.diagnosis.matches import LARGEST_AREA, judged_detections, overlaps
+from pipeline.diagnosis.matches import LARGEST_AREA, judged_detections
+from pipeline.diagnosis.overlaps import overlaps
 from pipeline.evaluation.groupings import GROUPINGS, LVIS, NO_GROUP, has_counts
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.truth import Truth

@@ -75,12 +75,14 @@ def plot_data(inputs: Inputs):
 def draw(inputs: Inputs, data) -> dict[str, str]:
     """name -> svg; without the plots that have nothing to show."""
     who, grouping, found = (inputs.methods, inputs.baseline), inputs.grouping, inputs.diagnosis
+    headline = findings.headline(inputs)
     figures = {
         "ap_vs_frequency": plots.draw_ap_vs_frequency(inputs.per_category, *who, grouping),
         "ap_by_frequency": plots.draw_ap_by_frequency(data["ap_by_frequency"], *who),
         "delta_per_category": plots.draw_deltas(inputs.per_category, *who, grouping),
         "training_curves": curves.draw_curves(data["training_curves"], *who),
-        "spread": spread.draw_spread(inputs.seeds, findings.headline(inputs), *who),
+        "spread": spread.draw_spread(inputs.seeds, headline, *who),
+        "spread_segm": spread.draw_spread(inputs.seeds, spread.of_masks(headline), *who),
         "errors": error_plots.draw_errors(found, *who),
         "objects": error_plots.draw_objects(found, inputs.methods, grouping),
         "calibration": diagnosis_plots.draw_calibration(found, *who, grouping),

@@ -10,7 +10,7 @@ from pipeline.reporting.gallery import EXTRA, MOST, RULE
 from pipeline.reporting.inputs import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
 from pipeline.reporting.published import Published
-from pipeline.reporting.spread import spread_rows
+from pipeline.reporting.spread import of_masks, spread_rows
 from pipeline.reporting.style import for_page, method_looks
 from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
 
@@ -43,7 +43,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         plots={n: for_page(p, n, alt_text(shown[n], inputs.methods)) for n, p in plots.items()},
         plot_titles=shown,
         titles=findings.headline(inputs),
-        spread=spread_rows(inputs.seeds, findings.headline(inputs), inputs.baseline),
+        spreads=spreads(inputs),
         pairs=findings.confused_pairs(inputs.diagnosis),
         pictures=pictures(inputs, truth),
     )
@@ -87,7 +87,7 @@ def sections(values) -> list[dict]:
     plots = values["plots"]
     shown = {
         "results": ("Results", True),
-        "spread": ("How sure", bool(values["spread"])),
+        "spread": ("How sure", bool(values["spreads"])),
         "frequency": ("By frequency", True),
         "categories": ("By category", True),
         "errors": ("Errors", "errors" in plots or "calibration" in plots),
@@ -127,6 +127,18 @@ def minus(text) -> str:
     )
 
 
+def spreads(inputs) -> list[dict]:
+    """Of the boxes, and of the masks, as far as there is something to say: the table's columns and
+    rows, and the name of the plot."""
+    boxes = findings.headline(inputs)
+    kinds = [("Box AP", "spread", boxes), ("Mask AP", "spread_segm", of_masks(boxes))]
+    return [
+        {"of": of, "plot": plot, "titles": titles, "rows": rows}
+        for of, plot, titles in kinds
+        if (rows := spread_rows(inputs.seeds, titles, inputs.baseline))
+    ]
+
+
 def plot_titles(inputs) -> dict[str, str]:
     """What each plot shows, in words; the numbers are in the page's tables."""
     unit, names = inputs.grouping.unit, ", ".join(inputs.grouping.names.values())
@@ -136,6 +148,7 @@ def plot_titles(inputs) -> dict[str, str]:
         "delta_per_category": f"AP of every category minus that of {inputs.baseline}",
         "training_curves": "Training loss and learning rate by iteration",
         "spread": f"Difference to {inputs.baseline} in AP and by group, with intervals",
+        "spread_segm": f"Difference to {inputs.baseline} in mask AP and by group, with intervals",
         "errors": "Points of AP50 that each kind of error costs, over all categories",
         "objects": "Shares of each group's objects that are right, taken for others, not found",
         "calibration": "Share of correct detections against their score",

@@ -4,18 +4,19 @@ from matplotlib.figure import Figure
 
 from pipeline.comparison.seeds import OverSeeds
 from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_colours, styled
-from pipeline.reporting.tables import NONE, difference, percent
+from pipeline.reporting.tables import MASKS, NONE, difference, percent
 
 
 def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: str) -> list[dict]:
-    """One row a method: its seeds, and a cell for AP and each group's AP; [] where one seed and no
-    interval is all there is.
+    """One row a method that has masks or whatever ``titles`` speak of: its seeds, and a cell for
+    each of them; [] where one seed and no interval is all there is, or the baseline has none.
 
     A cell has ``text``, the mean and, of several seeds, the sample standard deviation, and, but of
     the baseline, the ``difference`` of the means, its ``interval`` [low, high], and whether that
     excludes 0.
     """
-    if not (several_seeds(found) or has_intervals(found)):
+    found = measured(found, titles)
+    if baseline not in found or not (several_seeds(found) or has_intervals(found, titles)):
         return []
     return [
         {
@@ -27,12 +28,21 @@ def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: s
     ]
 
 
+def of_masks(titles: dict[str, str]) -> dict[str, str]:
+    return {MASKS + key: f"mask {title}" for key, title in titles.items()}
+
+
+def measured(found, titles):
+    """The methods that have all of these metrics."""
+    return {method: own for method, own in found.items() if titles.keys() <= own.summaries.keys()}
+
+
 def several_seeds(found) -> bool:
     return any(len(own.seeds) > 1 for own in found.values())
 
 
-def has_intervals(found) -> bool:
-    return any(interval for own in found.values() for interval in own.intervals.values())
+def has_intervals(found, titles) -> bool:
+    return any(own.intervals[key] for own in found.values() for key in titles)
 
 
 def cell(own: OverSeeds, base: OverSeeds, key) -> dict:
@@ -56,8 +66,9 @@ def draw_spread(found: dict[str, OverSeeds], titles, methods, baseline) -> Figur
 
     None where there is nothing to compare, or where no method was diagnosed.
     """
-    others = [m for m in methods if m != baseline]
-    if not has_intervals(found):
+    found = measured(found, titles)
+    others = [m for m in methods if m != baseline and m in found]
+    if baseline not in found or not has_intervals(found, titles):
         return None
     figure = Figure(figsize=(FULL_WIDTH, 0.9 + 0.34 * len(others)), layout="constrained")
     panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]

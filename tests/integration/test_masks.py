@@ -14,6 +14,7 @@ from tiny_detector import CLASSES, add_masks
 import pipeline.detection  # noqa: F401
 from pipeline.params import load
 from pipeline.training.recipe import build_config
+from stages.diagnose import diagnose
 from stages.evaluate import evaluate
 from stages.predict import predict
 from stages.prepare import prepare
@@ -58,6 +59,7 @@ def project(tmp_path_factory):
         write_model(folder / "models/bce", load())
         predict("bce")
         evaluate("bce")
+        diagnose("bce")
         report()
     return folder
 
@@ -83,3 +85,13 @@ def test_metrics_and_report_speak_of_masks(project):
     assert "<h3>Mask AP</h3>" in page and '<path class="mask"' in page
     table = pd.read_csv(project / "reports/ap_by_frequency_segm.csv")
     assert table.AP.tolist() == [metrics["segm/AP"]]
+
+
+def test_masks_are_resampled_as_the_boxes_are(project):
+    metrics = json.loads((project / "reports/metrics/bce.json").read_text())
+    table = pd.read_csv(project / "reports/diagnosis/bce/bootstrap.csv")
+    boxes = [key for key in table if not key.startswith("segm/")]
+    assert list(table) == boxes + [f"segm/{key}" for key in boxes]
+    assert len(table) == 1000
+    for key in ("AP", "segm/AP"):
+        assert abs(table[key].mean() - metrics[key]) <= 3 * table[key].std()

@@ -305,6 +305,28 @@ def test_what_was_diagnosed_is_shown(html):
     assert "PENCIL 9 none 60 40.0 % 10.0 %" in text
 
 
+def test_masks_have_seeds_and_intervals_of_their_own(project):
+    """Of the methods that have masks: here not bce."""
+    ap = {}
+    for method, points in (("softmax", 0), ("bacl", 0.2)):
+        path = project / f"reports/metrics/{method}.json"
+        boxes = json.loads(path.read_text())
+        ap[method] = boxes["AP"] + points
+        masks = {f"segm/{key}": value and value + points for key, value in boxes.items()}
+        path.write_text(json.dumps(boxes | masks))
+        path = project / f"reports/diagnosis/{method}/bootstrap.csv"
+        table = pd.read_csv(path)
+        table.join(table.add_prefix("segm/") + points).to_csv(path, index=False)
+    html = run(project)
+    part = html.split('<h2 id="spread">')[1].split("</section>")[0]
+    boxes, masks = part.split("<h3>Mask AP</h3>")
+    assert "mask APr" in masks and "mask" not in boxes
+    assert masks.count('<tr><th scope="row">') == 2 and boxes.count('<tr><th scope="row">') == 3
+    difference = f"{100 * (ap['bacl'] - ap['softmax']):+.1f} [+"
+    assert difference in masks and difference not in boxes
+    assert (project / "reports/plots/spread_segm.svg").is_file()
+
+
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [

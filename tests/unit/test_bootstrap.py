@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from hotcoco import mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +116,49 @@ def test_a_replicate_is_the_data_set_with_copied_images(tmp_path_factory, datase
     found = average_precision(matches, np.array([weights], np.uint8))[0]
     evaluation = evaluate_files(*write(folder, *copied(*dataset, weights)))
     for value, row in zip(found, evaluation.categories, strict=True):
+        assert_same(value, row["AP"])
+
+
+def a_mask(rng, around=None):
+    """A rectangle of a 24 x 20 image with holes, or ``around`` with some pixels turned; RLE."""
+    pixels = np.zeros((24, 20), bool)
+    top, left = rng.integers(0, 15, 2)
+    pixels[top : top + rng.integers(1, 12), left : left + rng.integers(1, 12)] = True
+    if around is not None and rng.random() < 0.8:
+        pixels = mask.decode(around).astype(bool)
+    pixels ^= rng.random(pixels.shape) < rng.choice([0, 0.02, 0.1])
+    found = mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+    return {"size": [24, 20], "counts": found["counts"].decode()}
+
+
+def masked(dataset, rng):
+    """The same data with a mask in place of each box; of an annotation a polygon now and then."""
+    data, rows = dataset
+    for image in data["images"]:
+        image |= {"height": 24, "width": 20}
+    for annotation in data["annotations"]:
+        annotation["segmentation"] = a_mask(rng)
+        annotation["area"] = int(mask.area(annotation["segmentation"]))
+        if rng.random() < 0.3:
+            x, y = rng.integers(0, 8, 2).tolist()
+            annotation["segmentation"] = [[x, y, x + 9, y, x + 9, y + 7, x, y + 7]]
+            annotation["area"] = 63
+    shapes = [a["segmentation"] for a in data["annotations"]]
+    shapes = [shape for shape in shapes if isinstance(shape, dict)] or [None]
+    counts = [a_mask(rng, shapes[rng.integers(len(shapes))])["counts"] for _ in rows]
+    return data, rows, counts
+
+
+@settings(max_examples=60, deadline=None)
+@given(dataset=datasets(), seed=st.integers(0, 2**32 - 1))
+def test_weights_of_one_give_the_mask_ap_of_evaluate(tmp_path_factory, dataset, seed):
+    data, rows, counts = masked(dataset, np.random.default_rng(seed))
+    paths = write(tmp_path_factory.mktemp("masks"), data, rows)
+    pd.read_parquet(paths[1]).assign(rle=pd.Series(counts, dtype=str)).to_parquet(paths[1])
+    truth = read_truth(paths[0], "segm")
+    matches = match(truth, read_predictions(paths[1], truth, "segm"))
+    found = average_precision(matches, np.ones((1, len(truth.images)), np.uint8))[0]
+    for value, row in zip(found, evaluate_files(*paths, "segm").categories, strict=True):
         assert_same(value, row["AP"])
 
 
