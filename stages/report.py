@@ -4,7 +4,8 @@ reads   params.yaml (report, data), reports/metrics/<method>.json,
         reports/per_category/<method>.csv, predictions/<method>.parquet,
         reports/diagnosis/<method>/, data/<name>/{val.json,categories.csv}, the val images and,
         where they are, models/<method>/{scalars.jsonl,environment.json}
-writes  reports/ap_by_frequency.{csv,md,tex}, reports/plots/, reports/summary.json (for
+writes  reports/ap_by_frequency.{csv,md,tex}, reports/over_seeds.{csv,md,tex} (mean, deviation,
+        difference to the baseline and its interval), reports/plots/, reports/summary.json (for
         `dvc exp show`), reports/index.html
 """
 

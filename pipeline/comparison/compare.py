@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.comparison.formats import to_csv, to_markdown, to_tex
+from pipeline.comparison.formats import KINDS, to_markdown
 from pipeline.comparison.grouping import Name, find_row, label_keys, make_rows
 from pipeline.comparison.selection import check_same_data, select
 from pipeline.comparison.table import Table, default_metrics, make_columns
@@ -41,12 +41,8 @@ def compare(
 def write(folder, name, table, grouping):
     from pipeline.comparison.page import render
 
-    texts = {
-        "index.html": render(name, table, grouping),
-        "table.csv": to_csv(table),
-        "table.md": to_markdown(table),
-        "table.tex": to_tex(table),
-    }
+    texts = {f"table.{kind}": text_of(table) for kind, text_of in KINDS.items()}
+    texts["index.html"] = render(name, table, grouping)
     with atomic_folder(folder) as temporary:
         for file, text in texts.items():
             (temporary / file).write_text(text, encoding="utf-8")

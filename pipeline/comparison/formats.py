@@ -102,3 +102,6 @@ def tex_text(text: str) -> str:
     for sign, tex in TEX_SIGNS.items():
         text = text.replace(sign, tex)
     return re.sub(r"(?<![\w.])([+-])(?=\d)", r"$\1$", text)
+
+
+KINDS = {"csv": to_csv, "md": to_markdown, "tex": to_tex}

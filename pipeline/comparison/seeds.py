@@ -11,6 +11,7 @@ from pipeline.comparison.grouping import Row, settings
 from pipeline.comparison.inputs import digest, inputs
 from pipeline.comparison.records import Finished, Result, load_yaml, parse_replicates
 from pipeline.comparison.statistics import Interval, Summary
+from pipeline.comparison.table import Table, known_metrics, make_columns
 from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import read_json
 from pipeline.params import Params, parse
@@ -35,30 +36,41 @@ class OverSeeds:
     intervals: dict[str, Interval | None]
 
 
-def over_seeds(params: Params, metrics: dict[str, dict], root=Path()) -> dict[str, OverSeeds]:
-    """Of each method of ``metrics`` (method -> metrics of this run), with what reports/seeds.json
-    has of other seeds and reports/diagnosis/<method>/bootstrap.csv of this one's replicates."""
+def seeds_table(params: Params, metrics: dict[str, dict], root=Path()) -> Table:
+    """A row for each method of ``metrics`` (method -> metrics of this run), with what
+    reports/seeds.json has of other seeds and reports/diagnosis/<method>/bootstrap.csv of this one's
+    replicates; AP and the groups' APs, of the boxes and, where there are any, of the masks."""
     found = read_earlier(root)
     rows = {
-        method: Row(method, {}, {params.seed: (None, own_result(root, method, own))})
+        method: Row(method, {}, {params.seed: (None, own_result(root, method, own))}, title=method)
         for method, own in metrics.items()
     }
     for method, row in rows.items():
         for seed, entry in found.get(method, {}).items():
             row.runs[int(seed)] = None, entry_result(entry)
     keys = ["AP", *(group.key for group in GROUPINGS[params.report.grouping].groups)]
-    keys += [MASKS + key for key in keys]
-    base = rows[params.report.baseline]
-    return {method: sum_up(row, base, list(metrics[method]), keys) for method, row in rows.items()}
+    known = known_metrics(rows.values())
+    keys += [MASKS + key for key in keys if MASKS + key in known]
+    columns = make_columns(keys, rows.values())
+    return Table(list(rows.values()), [], columns, rows[params.report.baseline])
 
 
-def sum_up(row, base, metrics, compared) -> OverSeeds:
+def over_seeds(table: Table) -> dict[str, OverSeeds]:
+    return {row.method: sum_up(row, table) for row in table.rows}
+
+
+def sum_up(row, table) -> OverSeeds:
+    metrics = {key: None for _, result in row.runs.values() for key in result.metrics}
     return OverSeeds(
         seeds=list(row.runs),
         values={key: row.values(key) for key in metrics},
         summaries={key: row.summary(key) for key in metrics},
-        intervals={k: None if row is base else row.difference(base, k)[1] for k in compared},
+        intervals={column.key: interval(row, table, column.key) for column in table.columns},
     )
+
+
+def interval(row, table, key) -> Interval | None:
+    return None if row is table.baseline else row.difference(table.baseline, key)[1]
 
 
 def own_result(root, method, metrics) -> Result:

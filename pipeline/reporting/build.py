@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.comparison import formats
 from pipeline.files import atomic_folder, write_json, write_text
 from pipeline.params import Params
 from pipeline.reporting import (
@@ -31,11 +32,14 @@ def build(params: Params, root=Path()) -> None:
     data = plot_data(inputs)
     figures = draw(inputs, data)
     truth = load_truth(inputs.val_annotations, inputs.grouping)
+    over_seeds = {kind: text_of(inputs.seeds_table) for kind, text_of in formats.KINDS.items()}
     html = page.render(inputs, [kind for kind in kinds if kind.tables], figures, truth)
     reports = root / "reports"
     write_plots(reports / "plots", data, figures)
     for kind, name in zip(kinds, ("ap_by_frequency", "ap_by_frequency_segm"), strict=True):
         write_tables(reports / name, kind.tables)
+    for kind, text in over_seeds.items():
+        write_text(reports / f"over_seeds.{kind}", text)
     write_json(reports / "summary.json", findings.headlines(inputs))
     write_text(reports / "index.html", html)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.comparison.seeds import OverSeeds, over_seeds
+from pipeline.comparison.seeds import OverSeeds, over_seeds, seeds_table
+from pipeline.comparison.table import Table
 from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
 from pipeline.params import Params
@@ -34,6 +35,7 @@ class Inputs:
     scalars: pd.DataFrame
     environments: dict[str, dict]
     diagnosis: Diagnosis
+    seeds_table: Table
     seeds: dict[str, OverSeeds]
 
     @property
@@ -71,6 +73,7 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
     per_category = pd.concat([read_per_category(root, m) for m in methods], ignore_index=True)
     categories = read_categories(root / "data" / params.data.name / "categories.csv")
     metrics = {m: read_metrics(root, m, grouping) for m in methods}
+    seeds = seeds_table(params, metrics, root)
     return Inputs(
         params=params,
         root=root,
@@ -81,7 +84,8 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
         scalars=pd.concat([read_scalars(root, m) for m in models], ignore_index=True),
         environments={m: env for m in models if (env := read_environment(root, m))},
         diagnosis=load_diagnosis(root, methods, params.report.grouping),
-        seeds=over_seeds(params, metrics, root),
+        seeds_table=seeds,
+        seeds=over_seeds(seeds),
     )
 
 

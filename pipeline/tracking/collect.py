@@ -252,6 +252,6 @@ def collect_report(project):
 
 def report_files(root):
     """(file, folder in MLflow) of everything the report stage wrote."""
-    tables = ("ap_by_frequency.*", "ap_by_frequency_segm.*")
+    tables = ("ap_by_frequency.*", "ap_by_frequency_segm.*", "over_seeds.*")
     paths = existing(root / "reports", "index.html", *tables, "plots/**/*")
     return [(path, path.parent.relative_to(root).as_posix()) for path, _ in paths]

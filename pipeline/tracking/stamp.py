@@ -25,6 +25,7 @@ MIRRORED = (
     "reports/per_category/*.csv",
     "reports/index.html",
     "reports/ap_by_frequency.*",
+    "reports/over_seeds.*",
     "reports/plots/**/*",
     "reports/diagnosis/**/*",
 )

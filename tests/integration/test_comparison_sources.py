@@ -24,7 +24,7 @@ from finished_runs import (
 from tracking_project import IMAGES, Server
 
 from pipeline.comparison import folders
-from pipeline.comparison.seeds import find_seeds, over_seeds, to_text
+from pipeline.comparison.seeds import find_seeds, over_seeds, seeds_table, to_text
 from pipeline.comparison.statistics import paired_interval
 from pipeline.params import Params, parse
 from pipeline.tracking.sync import sync
@@ -254,7 +254,7 @@ def test_the_stage_seeds_takes_the_very_configuration_only(root, project):
 
 def check_summed(project, values, own):
     params = parse(Params, values, "")
-    summed = over_seeds(params, own, project)
+    summed = over_seeds(seeds_table(params, own, project))
     assert summed["bacl"].seeds == [0, 1]
     assert summed["bacl"].values["AP"] == pytest.approx([0.4, 0.41])
     assert summed["bacl"].summaries["AP"].mean == pytest.approx(0.405)
@@ -274,7 +274,7 @@ def test_seeds_without_experiments_or_git(tmp_path):
     write_results(tmp_path, values, own)
     assert find_seeds(tmp_path) == {}
     assert to_text({}) == "{}\n"
-    summed = over_seeds(parse(Params, values, ""), own, tmp_path)
+    summed = over_seeds(seeds_table(parse(Params, values, ""), own, tmp_path))
     assert summed["bacl"].summaries["AP"].n == 1
     assert set(summed["bacl"].intervals.values()) == {None}
 
@@ -288,6 +288,6 @@ def test_undefined_replicates_come_back(project):
         project, "gaps", 51, values=settings(4, METHODS), results=own, bootstraps={"bacl": gaps}
     )
     write(project / "reports/seeds.json", to_text(find_seeds(project)))
-    summed = over_seeds(parse(Params, values, ""), own, project)
+    summed = over_seeds(seeds_table(parse(Params, values, ""), own, project))
     assert summed["bacl"].seeds == [0, 1, 4]
     assert summed["bacl"].intervals["APr"] is None

@@ -97,6 +97,7 @@ def test_writes_everything(finished, html):
     plots = ("ap_vs_frequency", "ap_by_frequency", "training_curves")
     assert written >= {
         *(f"reports/ap_by_frequency.{kind}" for kind in ("csv", "md", "tex")),
+        *(f"reports/over_seeds.{kind}" for kind in ("csv", "md", "tex")),
         *(f"reports/plots/{name}.{kind}" for name in plots for kind in ("csv", "svg")),
         "reports/plots/delta_per_category.svg",
         "reports/index.html",
@@ -322,6 +323,10 @@ def test_masks_have_seeds_and_intervals_of_their_own(project):
     boxes, masks = part.split("<h3>Mask AP</h3>")
     assert "mask APr" in masks and "mask" not in boxes
     assert masks.count('<tr><th scope="row">') == 2 and boxes.count('<tr><th scope="row">') == 3
+    seeds = pd.read_csv(project / "reports/over_seeds.csv").set_index("row")
+    assert seeds.segm_AP_delta["bacl"] == pytest.approx(ap["bacl"] - ap["softmax"])
+    assert seeds.segm_AP_low["bacl"] < seeds.segm_AP_delta["bacl"] < seeds.segm_AP_high["bacl"]
+    assert pd.isna(seeds.segm_AP["bce"]) and seeds.AP.notna().all()
     difference = f"{100 * (ap['bacl'] - ap['softmax']):+.1f} [+"
     assert difference in masks and difference not in boxes
     assert (project / "reports/plots/spread_segm.svg").is_file()
