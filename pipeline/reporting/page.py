@@ -70,6 +70,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         panel={"width": WIDTH, "font": FONT_SIZE},
         costs=provenance.cost_rows(inputs),
         models=provenance.model_rows(inputs),
+        other_seeds=provenance.other_seeds(inputs),
         remakes=provenance.remakes(inputs),
         digests=provenance.data_digests(inputs),
         versions=provenance.versions(),

@@ -5,6 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ruamel.yaml import YAML
 
+from pipeline.comparison.seeds import read_earlier
 from pipeline.reporting.inputs import origin
 from pipeline.tracking.configuration import NOT_PART, plain
 
@@ -29,6 +30,16 @@ def model_rows(inputs) -> list[dict]:
             **{key: found.get(key) for key in ("started", "device", "python", "torch", "hostname")},
         }
         for name, found in inputs.environments.items()
+    ]
+
+
+def other_seeds(inputs) -> list[dict]:
+    """Where the numbers of each further seed come from, as the stage `seeds` noted it."""
+    found = read_earlier(inputs.root)
+    return [
+        {"method": method, "seed": int(seed), "run": entry["run"], "place": entry["place"]}
+        for method in inputs.methods
+        for seed, entry in found.get(method, {}).items()
     ]
 
 
