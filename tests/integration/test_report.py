@@ -171,8 +171,8 @@ def edit_environment(root, method, **values):
 def test_one_commit_is_checked_out_with_its_number_of_threads(html):
     text = section(html, "provenance")
     assert (
-        "To train these models again git checkout 0123456789ab "
-        "# with the parameters below as params.yaml OMP_NUM_THREADS=1 make repro Parameters in force"
+        "To train these models again git checkout 0123456789ab # with the parameters below as "
+        "params.yaml OMP_NUM_THREADS=1 make repro Parameters in force"
     ) in text
 
 
