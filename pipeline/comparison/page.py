@@ -7,6 +7,7 @@ from pipeline.comparison.table import Table, interval_text
 from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.reporting.page import MINUS, render_template
 from pipeline.reporting.style import for_page, to_svg
+from pipeline.reporting.table_texts import ROUNDING
 from pipeline.reporting.tables import percent
 
 
@@ -22,6 +23,7 @@ def render(name: str, table: Table, grouping: str) -> str:
         differences=difference_rows(table),
         sentence=sentence(table, columns),
         notes=notes(table),
+        rounding=ROUNDING,
         intervals=INTERVALS if table.has_intervals else "",
         rule=GROUPINGS[grouping].rule,
         plot=for_page(to_svg(draw_rows(table, columns), name), "rows", "AP of each row"),
@@ -85,10 +87,10 @@ def shared_settings(table) -> dict[str, str]:
 
 
 def own_settings(table) -> list[dict]:
-    """Of each row the params that not all rows share, and that its labels do not show."""
-    shown = {*shared_settings(table), *table.labels}
+    """Of each row the params that not all rows share."""
+    shared = shared_settings(table)
     return [
-        {"title": row.title, "settings": {k: v for k, v in row.settings.items() if k not in shown}}
+        {"title": row.title, "settings": {k: v for k, v in row.settings.items() if k not in shared}}
         for row in table.rows
     ]
 

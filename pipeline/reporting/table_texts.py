@@ -7,6 +7,8 @@ import re
 from pipeline.reporting.published import Published
 from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
 
+ROUNDING = "Differences are taken before rounding."
+
 TEX_ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -65,9 +67,14 @@ def markdown_table(table: Table) -> str:
         ),
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    notes = [f"[{n}] {escaped_markdown(r.footnote)}  " for n, r in enumerate(table.published, 1)]
-    notes = [WHY_NONE, *notes] if has_gaps(table) else notes
-    return f"{text}\n" + "\n".join(notes) + "\n" if notes else text
+    below = [f"[{n}] {escaped_markdown(r.footnote)}" for n, r in enumerate(table.published, 1)]
+    below = [" ".join(notes(table)), *below] if notes(table) else below
+    return f"{text}\n" + "".join(f"{line}  \n" for line in below) if below else text
+
+
+def notes(table) -> list[str]:
+    compares = len(table.rows) > 1 and any(column.signed for column in table.columns)
+    return [ROUNDING] * compares + [WHY_NONE] * has_gaps(table)
 
 
 def published_texts(table, row: Published) -> list[str]:
@@ -85,9 +92,9 @@ def tex_table(table: Table) -> str:
         [escaped_tex(method), *map(tex_cell, row, table.columns)]
         for method, row in cells(table).items()
     ]
-    why = f"% {WHY_NONE}\n" if has_gaps(table) else ""
+    comments = "".join(f"% {note}\n" for note in notes(table))
     return (
-        f"% \\usepackage{{booktabs}}; percent, best in bold\n{why}"
+        f"% \\usepackage{{booktabs}}; percent, best in bold\n{comments}"
         f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}\n\\toprule\n"
         f"Method & {' & '.join(c.tex for c in table.columns)} \\\\\n\\midrule\n"
         f"{tex_lines(rows)}{tex_published(table)}\\bottomrule\n\\end{{tabular}}\n"

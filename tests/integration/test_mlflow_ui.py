@@ -6,7 +6,6 @@
 import io
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,6 @@ from tracking_project import Server, scalars, write, write_project, write_traini
 from pipeline.tracking import sync as tracking_sync
 from pipeline.tracking import views
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-)
 RESULTS = {  # of (alpha, seed): APr in percent
     (0.85, 0): 34.9,
     (0.85, 1): 35.5,
@@ -50,18 +44,6 @@ def project(tmp_path_factory, root):
 def with_system(text):
     more = '"time": 2.0, "system/cpu_utilization_percentage": 93.5}'
     return text.replace("}\n", f", {more}\n")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=path, args=list(QUIET))
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

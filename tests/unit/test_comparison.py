@@ -12,11 +12,12 @@ from pipeline.comparison.compare import compare
 from pipeline.comparison.formats import to_csv, to_markdown, to_tex
 from pipeline.comparison.grouping import Name, find_row, label_keys, make_rows
 from pipeline.comparison.mlflow_runs import unflatten
-from pipeline.comparison.page import sentence
+from pipeline.comparison.page import own_settings, render, sentence
 from pipeline.comparison.records import Finished, Result, parse_metrics, parse_replicates
 from pipeline.comparison.selection import check_same_data, select
 from pipeline.comparison.table import Table, default_metrics, make_column, make_columns
 from pipeline.params import Params, load, parse
+from pipeline.reporting.table_texts import ROUNDING
 from pipeline.tracking.configuration import flatten, plain, resolved
 
 MARGIN_OFF = {"type": "fcbl", "margin": False}
@@ -261,6 +262,21 @@ def test_files_are_written_whole_and_the_page_is_self_contained(tmp_path, monkey
     assert (folder / "index.html").read_bytes() == before
     assert compare(runs, "parts", {"c<i>": Name("a&b", "bacl", 0)}) == text
     assert (folder / "index.html").read_bytes() == before
+
+
+def test_the_page_lists_of_each_row_what_tells_it_apart():
+    table = table_of(run("a"), run("b", loss=MARGIN_OFF))
+    margins = [row["settings"]["loss.margin"] for row in own_settings(table)]
+    assert margins == ["true", "false"]
+    html = render("parts", table, "lvis")
+    assert '<span class="title">bacl, margin off</span>' in html
+    assert html.count(ROUNDING) == 1
+
+
+@pytest.mark.parametrize(("metrics", "wide"), [(("AP", "APr"), False), (("AP",) * 9, True)])
+def test_tables_of_many_columns_are_set_smaller(metrics, wide):
+    table = table_of(run("a"), run("b", loss=MARGIN_OFF), metrics=metrics)
+    assert ('<table class="results wide">' in render("parts", table, "lvis")) == wide
 
 
 def test_a_baseline_by_name(tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(both):
         "| 12.5 |\n"
         "| a&b 50% | **31.2** | +6.2 | **15.0** | +5.0 | 20.0 | -5.0 | **50.0** | 0.0 | **30.0** "
         "| **25.0** |\n"
+        "\nDifferences are taken before rounding.  \n"
     )
     assert texts.to_markdown(both).count("| method |") == 2
 
@@ -57,6 +58,7 @@ def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(both):
 def test_tex_is_booktabs_with_escaped_names(both):
     assert texts.to_tex(both[:1]) == (
         "% \\usepackage{booktabs}; percent, best in bold\n"
+        "% Differences are taken before rounding.\n"
         "\\begin{tabular}{lrrrrrrrrrr}\n"
         "\\toprule\n"
         "Method & AP & $\\Delta$AP & AP$_r$ & $\\Delta$AP$_r$ & AP$_c$ & $\\Delta$AP$_c$ & AP$_f$"
@@ -78,6 +80,12 @@ def test_a_group_without_categories_is_none_in_texts_and_empty_in_csv():
     assert f"% {tables.WHY_NONE}" in texts.to_tex(table)
     assert "| none | none | 20.0 |" in texts.to_markdown(table)
     assert " & none \\\\" in texts.to_tex(table)
+
+
+def test_rounding_is_a_matter_of_tables_with_differences(both):
+    for text in (texts.to_markdown, texts.to_tex):
+        assert texts.ROUNDING in text(both[:1]) and texts.ROUNDING not in text(both[1:])
+        assert texts.ROUNDING not in text(make({"m": metrics(*[0.5] * len(KEYS))}, "m"))
 
 
 ROW = Published("BACL_x", "Faster R-CNN, 12 + 12 epochs", "its README", {"AP": 0.278, "APr": 0.1})
