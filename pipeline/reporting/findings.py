@@ -80,11 +80,18 @@ def extremes(inputs) -> dict[str, list[dict]]:
     if not inputs.challenger:
         return {}
     about, changes = deltas(inputs.per_category, inputs.baseline, inputs.grouping)
-    table = about.assign(delta=changes[inputs.challenger]).dropna(subset="delta")
+    training = [counted(n, inputs.grouping.unit) for n in about.training_count]
+    table = about.assign(training=training, delta=changes[inputs.challenger])
+    table = table.dropna(subset="delta")
     table = table.sort_values("delta", ascending=False, kind="stable")
     gains = table[table.delta > 0].head(EXTREMES)
     losses = table[table.delta < 0].tail(EXTREMES)[::-1]
     return {"gains": gains.to_dict("records"), "losses": losses.to_dict("records")}
+
+
+def counted(number, nouns) -> str:
+    """ "2 images", "1 image"."""
+    return f"{number} {nouns.removesuffix('s') if number == 1 else nouns}"
 
 
 def confused_pairs(diagnosis) -> list[dict]:

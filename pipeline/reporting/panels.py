@@ -6,6 +6,7 @@ browser can draw, and one photo serves all methods.
 
 import base64
 import io
+import itertools
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +15,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageFont, ImageOps
 
+from pipeline.reporting.findings import counted
 from pipeline.reporting.gallery import Box, found, scenes
 
 WIDTH = 320  # of a panel, in svg units; a column of the page is about as many pixels wide
@@ -21,13 +23,15 @@ SMALLEST = 320  # a smaller photo is enlarged to this longest side, in pixels
 LARGEST = 720  # a larger one is reduced to it
 FONT_SIZE = 10.5
 TAG_HEIGHT = 13.5
-TAG_OVER_BOX = 5  # how much worse it is to cover a tag than a box
+MOST_HIDDEN = 0.5  # of a tag: with more of it under others it is left out
 LONGEST_NAME = 33
+
+Rectangle = tuple[float, float, float, float]  # x, y, width, height in svg units
 
 
 @dataclass(frozen=True)
 class Label:
-    """A drawn box: all in svg units; the tag is the strip that holds the text.
+    """A drawn box: all in svg units; the tag is the strip that holds the text, None without room.
 
     ``path`` is the mask's outline as svg path data, "" without a mask.
     """
@@ -38,7 +42,7 @@ class Label:
     width: float
     height: float
     text: str
-    tag: tuple[float, float, float, float]
+    tag: Rectangle | None
     path: str
 
 
@@ -81,7 +85,7 @@ def picture(inputs, scene) -> Picture:
 def objects_note(scene, grouping) -> str:
     rarest = grouping.groups[0]
     count = sum(b.group == rarest.code for b in scene.truth)
-    return f"{len(scene.truth)} objects, {count} {rarest.of('').strip()}"
+    return f"{counted(len(scene.truth), 'objects')}, {count} {rarest.of('').strip()}"
 
 
 def photo(path) -> str:
@@ -111,7 +115,8 @@ def panel(title, note, boxes, grouping, scale, height) -> Panel:
     labels: list[Label] = []
     edges = [scaled(box, scale) for box in boxes]
     for box in boxes:
-        labels.append(label(box, scale, height, [known.tag for known in labels], edges))
+        tags = [known.tag for known in labels if known.tag]
+        labels.append(label(box, scale, height, tags, edges))
     return Panel(title, note, f"{title}: {spoken(boxes, grouping)}", labels[::-1])
 
 
@@ -126,8 +131,7 @@ def spoken(boxes, grouping) -> str:
     return "; ".join(texts) or "nothing"
 
 
-def scaled(box, scale) -> tuple[float, float, float, float]:
-    """x, y, width, height in svg units."""
+def scaled(box, scale) -> Rectangle:
     x0, y0, x1, y1 = (c * scale for c in box.corners)
     return x0, y0, x1 - x0, y1 - y0
 
@@ -138,7 +142,7 @@ def label(box, scale, height, tags, edges) -> Label:
     text = name if box.score is None else f"{name} {box.score:.2f}"
     width = min(text_width(text) + 6, WIDTH)
     tag = place(edge, width, height, tags, edges)
-    return Label(box, *edge, text, (*tag, width, TAG_HEIGHT), svg_path(box.outline, scale))
+    return Label(box, *edge, text, tag, svg_path(box.outline, scale))
 
 
 def svg_path(outline, scale) -> str:
@@ -154,25 +158,30 @@ def shortened(name) -> str:
     return f"{name[:half].rstrip()}…{name[-half:].lstrip()}"
 
 
-def place(edge, width, height, tags, edges) -> tuple[float, float]:
-    """The (x, y) of a tag at its box, inside the picture, that covers the least of the others."""
+def place(edge, width, height, tags, edges) -> Rectangle | None:
+    """A tag at its box, inside the picture: on the least of the other tags, then of the boxes.
+
+    None where the other tags would hide most of it.
+    """
     x, y, wide, tall = edge
+    inside = (y, y + tall - TAG_HEIGHT)
+    along = itertools.product((x, x + wide - width), (y - TAG_HEIGHT, y + tall, *inside))
+    beside = itertools.product((x + wide, x - width), inside)
     spots = [
-        (min(max(left, 0), WIDTH - width), min(max(top, 0), height - TAG_HEIGHT))
-        for top in (y - TAG_HEIGHT, y + tall, y, y + tall - TAG_HEIGHT)
-        for left in (x, x + wide - width)
+        (min(max(left, 0), WIDTH - width), min(max(top, 0), height - TAG_HEIGHT), width, TAG_HEIGHT)
+        for left, top in (*along, *beside)
     ]
+    # rounded, or floats would choose between places that are equally free
+    best = min(spots, key=lambda spot: [round(covered(spot, kind)) for kind in (tags, edges)])
+    return best if covered(best, tags) <= MOST_HIDDEN * width * TAG_HEIGHT else None
 
-    def cover(spot):
-        tag = (*spot, width, TAG_HEIGHT)
-        on_tags, on_boxes = (sum(overlap(tag, r) for r in kind) for kind in (tags, edges))
-        return TAG_OVER_BOX * on_tags + on_boxes
 
-    return min(spots, key=cover)
+def covered(rectangle, others) -> float:
+    return sum(overlap(rectangle, other) for other in others)
 
 
 def overlap(a, b) -> float:
-    """Shared area of two (x, y, width, height)."""
+    """The area that two rectangles share."""
     wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     return max(wide, 0) * max(high, 0)

@@ -14,6 +14,7 @@ from PIL import Image
 from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.reporting import gallery, outlines, panels
 from pipeline.reporting import truth as truth_file
+from pipeline.reporting.page import render_template
 
 COLUMNS = ["image_id", "category_id", "x", "y", "w", "h", "score"]
 RARE, COMMON = 1, 2
@@ -85,25 +86,30 @@ def test_iou_of_known_boxes():
     assert gallery.iou(a, b).tolist() == pytest.approx([1, 1 / 3, 0, 0])
 
 
-coordinate = st.floats(-20, 340)
+anywhere, crowded = st.floats(-20, 340), st.floats(140, 170)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(coordinate, coordinate, coordinate, coordinate), min_size=1, max_size=12),
+    st.lists(st.tuples(*[anywhere] * 4) | st.tuples(*[crowded] * 4), min_size=1, max_size=15),
     st.floats(panels.TAG_HEIGHT, 600),
 )
-def test_labels_stay_inside_the_picture(corners, height):
+def test_labels_stay_inside_the_picture_and_readable(corners, height):
     boxes = [
         gallery.Box(f"CATEGORY {'X' * 4 * i}", "r", (min(a, c), min(b, d), max(a, c), max(b, d)))
         for i, (a, b, c, d) in enumerate(corners)
     ]
-    for label in panels.panel("m", "", boxes, LVIS, 1.0, height).labels:
-        x, y, width, tall = label.tag
+    labels = panels.panel("m", "", boxes, LVIS, 1.0, height).labels[::-1]
+    assert [label.box for label in labels] == boxes
+    tags = [label.tag for label in labels if label.tag]
+    assert tags[0] == labels[0].tag, "the best has one"
+    for i, (x, y, width, tall) in enumerate(tags):
         assert x >= 0
         assert y >= 0
         assert x + width <= panels.WIDTH + 1e-6
         assert y + tall <= height + 1e-6
+        hidden = [panels.overlap(tags[i], better) for better in tags[:i]]
+        assert sum(hidden) <= width * tall / 2 + 1e-6
 
 
 def test_labels_of_boxes_in_the_same_place_do_not_cover_each_other():
@@ -111,6 +117,27 @@ def test_labels_of_boxes_in_the_same_place_do_not_cover_each_other():
     tags = [label.tag for label in panels.panel("m", "", boxes, LVIS, 1.0, 320).labels]
     shared = [panels.overlap(a, b) for i, a in enumerate(tags) for b in tags[:i]]
     assert max(shared) == 0
+
+
+def test_a_label_without_room_leaves_the_box_and_its_tooltip():
+    boxes = [
+        gallery.Box(f"SNOWMAN {i}", "r", (100, 100, 150, 150), "wrong", 0.5) for i in range(40)
+    ]
+    shown = panels.panel("m", "", boxes, LVIS, 1.0, 320)
+    tags = [label.tag for label in shown.labels]
+    assert None in tags[:20] and None not in tags[-6:]
+    html = render_template(
+        "sections/gallery.html.j2", grouping=LVIS, group_order=list(LVIS.names), rule="",
+        panel={"width": panels.WIDTH, "font": panels.FONT_SIZE},
+        pictures=[panels.Picture("photo-1", "1.png", "", 320, [shown])],
+    )  # fmt: skip
+    assert html.count("<title>SNOWMAN") == 40
+    assert html.count('class="tagbox"') == 40 - tags.count(None)
+
+
+def test_one_object_is_no_objects():
+    scene = gallery.Scene({}, [gallery.Box("SNOWMAN", "r", (0, 0, 9, 9))], {})
+    assert panels.objects_note(scene, LVIS) == "1 object, 1 rare"
 
 
 def test_a_panel_is_described_with_the_names_of_groups():
