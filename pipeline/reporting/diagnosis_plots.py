@@ -17,6 +17,8 @@ from pipeline.reporting.style import (
 )
 
 GROUP_COLOURS = (COLOURS[3], "#b07c10", COLOURS[2], COLOURS[0])  # like the page's
+UNIT = (-0.03, 1.03)  # from 0 to 1, with room for whole markers at the ends
+FIFTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)
 FEW = 20  # detections in a bin: fewer draw no point
 # from nothing to ink, so that the page's light and dark papers both serve as zero
 HEAT = LinearSegmentedColormap.from_list("heat", [(0.18, 0.5, 0.97, 0.0), (0.18, 0.5, 0.97, 1.0)])
@@ -72,7 +74,7 @@ def draw_calibration(diagnosis, methods, baseline, grouping) -> Figure | None:
                 places = (own.mean_score.to_numpy(float), own.precision.to_numpy(float))
                 line = look.line | look.marker | dict(ms=3)
                 axes.plot(*places, label=literal(method), **line)
-        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="score")
+        axes.set(xlim=UNIT, ylim=UNIT, xticks=FIFTHS, yticks=FIFTHS, xlabel="score")
         axes.set_title(groups[code])
         axes.grid()
     panels[0].set_ylabel("share that is correct")

@@ -8,12 +8,14 @@ from pipeline.evaluation.groupings import NO_GROUP
 from pipeline.reporting.diagnosis_plots import GROUP_COLOURS
 from pipeline.reporting.plots import legend_above
 from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_looks, styled
+from pipeline.reporting.tables import percent
 
 ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
     "Miss": "missed",
 }  # fmt: skip
 GOOD, DARK = "#4c9f38", "#57606a"
+LABELLED = 4  # methods: numbers over the bars of more would collide
 TOO_NARROW = 0.07  # of the panel: no percentage fits into the bar
 
 
@@ -30,12 +32,16 @@ def draw_errors(diagnosis, methods, baseline) -> Figure | None:
     for i, (method, look) in enumerate(looks.items()):
         heights = [100 * costs[method][kind] for kind in ERRORS]
         places = np.arange(len(ERRORS)) + (i - (len(looks) - 1) / 2) * width
-        axes.bar(places, heights, width * 0.92, label=literal(method), **look.bar)
+        bars = axes.bar(places, heights, width * 0.92, label=literal(method), **look.bar)
+        if len(looks) <= LABELLED:
+            texts = [percent(costs[method][kind]) for kind in ERRORS]
+            axes.bar_label(bars, texts, padding=1.5, fontsize=7)
     axes.set_xticks(range(len(ERRORS)), ERRORS.values())
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.set_ylabel("points of AP50")
+    axes.margins(y=0.1)
     legend_above(figure, axes)
     return figure
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
-from pipeline.reporting import curves, diagnosis_plots, plots, style
+from pipeline.reporting import curves, diagnosis_plots, error_plots, plots, style
 
 
 def categories(counts, codes, count="image_count"):
@@ -115,6 +115,23 @@ def test_many_methods_have_a_look_each_in_every_plot():
         assert len(set(map(dot_look, figure.axes[0].collections))) == len(METHODS)
     bars = plots.draw_ap_by_frequency(table, METHODS, "m0").axes[0].containers
     assert len({(bar[0].get_facecolor(), bar[0].get_hatch()) for bar in bars}) == len(METHODS)
+
+
+@pytest.mark.parametrize(("count", "texts"), [(2, 12), (4, 24), (5, 0)])
+def test_errors_of_few_methods_have_their_values_over_the_bars(count, texts):
+    names = METHODS[:count]
+    delta = dict.fromkeys(error_plots.ERRORS, 0.1234)
+    found = SimpleNamespace(errors={name: {"tide": {"delta": delta}} for name in names})
+    axes = error_plots.draw_errors(found, names, "m0").axes[0]
+    assert [text.get_text() for text in axes.texts] == ["12.3"] * texts
+
+
+def test_calibration_has_room_for_markers_at_both_ends():
+    table = pd.DataFrame({"method": "m0", "group": "all", "count": 99, "mean_score": [0.0, 1.0]})
+    found = SimpleNamespace(calibration=table.assign(precision=table.mean_score))
+    axes = diagnosis_plots.draw_calibration(found, ["m0"], "m0", LVIS).axes[0]
+    for low, high in (axes.get_xlim(), axes.get_ylim()):
+        assert low < 0 and high > 1
 
 
 def test_few_methods_differ_by_colour_alone():
