@@ -79,6 +79,10 @@ def lock(folder, values, data, code, evaluating):
             out = {"path": f"models/{method}", "md5": f"{method}{values['seed']}.dir"}
             keys = [*shared, f"{section}.{method}"]
             stages[f"train_{what}@{method}"] = stage(values, keys, deps, [out])
+    for method in values.get("pretrained", {}):
+        out = {"path": f"models/{method}", "md5": "i.dir"}
+        keys = ["detector", f"pretrained.{method}"]
+        stages[f"import_checkpoint@{method}"] = stage(values, keys, [], [out])
     for method in values["report"]["methods"]:
         weights = {"path": f"models/{method}/weights.pth", "md5": "w"}
         found = {"path": f"predictions/{method}.parquet", "md5": f"p{values['seed']}"}

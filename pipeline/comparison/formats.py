@@ -5,7 +5,7 @@ import io
 import re
 
 from pipeline.comparison.table import Table
-from pipeline.reporting.table_texts import escaped_markdown, escaped_tex
+from pipeline.reporting.table_texts import ROUNDING, escaped_markdown, escaped_tex
 from pipeline.reporting.tables import WHY_NONE, Cell
 
 DEVIATIONS = "Mean ± sample standard deviation over n training seeds."
@@ -52,7 +52,7 @@ def to_markdown(table: Table) -> str:
     text += paragraph(notes(table))
     if table.others:
         text += "\n" + markdown([f"minus {table.baseline.title}", *titles], table.differences(), 1)
-        text += paragraph([INTERVALS] * table.has_intervals)
+        text += paragraph([ROUNDING] + [INTERVALS] * table.has_intervals)
     return text
 
 
@@ -78,7 +78,8 @@ def to_tex(table: Table) -> str:
     text += "".join(f"% {note}\n" for note in notes(table))
     text += tabular([*map(tex_text, table.head), *tex], table.lines(), 1 + len(table.labels))
     if table.others:
-        text += f"\n% {INTERVALS}\n" if table.has_intervals else "\n"
+        sentences = [ROUNDING] + [INTERVALS] * table.has_intervals
+        text += "\n" + "".join(f"% {sentence}\n" for sentence in sentences)
         head = [tex_text(f"minus {table.baseline.title}"), *tex]
         text += tabular(head, table.differences(), 1)
     return text

@@ -43,6 +43,10 @@ class Row:
     def label(self) -> str:
         return " / ".join(dict.fromkeys(self.names)) or self.method
 
+    def has(self, metric) -> bool:
+        """Whether it was measured, be it undefined; a method without masks has no mask AP."""
+        return any(metric in result.metrics for _, result in self.runs.values())
+
     def values(self, metric) -> list[float | None]:
         return [result.metrics.get(metric) for _, result in self.runs.values()]
 
@@ -76,9 +80,9 @@ def settings(params, method) -> dict[str, str]:
     return values
 
 
-def seed_of(run, method) -> int | None:
+def seed_of(params, method) -> int | None:
     """None of an imported model: it is the same under every seed."""
-    return None if method in run.params.pretrained else run.params.seed
+    return None if method in params.pretrained else params.seed
 
 
 def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
@@ -90,7 +94,7 @@ def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
     for run, method in pairs:
         values = settings(run.params, method)
         row = rows.setdefault((method, json.dumps(values, sort_keys=True)), Row(method, values))
-        add(row, seed_of(run, method), run, warned)
+        add(row, seed_of(run.params, method), run, warned)
         name = names.get(run.name)
         if name and name.method == method:
             row.names.append(name.row)

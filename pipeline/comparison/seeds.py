@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.comparison import folders
-from pipeline.comparison.grouping import Row, settings
+from pipeline.comparison.grouping import Row, seed_of, settings
 from pipeline.comparison.inputs import digest, inputs
 from pipeline.comparison.records import Finished, Result, load_yaml, parse_replicates
 from pipeline.comparison.statistics import Interval, Summary
@@ -23,14 +23,15 @@ DIGITS = 5
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """One method: its seeds, the own one first, and of each metric the values and their summary.
+    """One method: its seeds, the own one first (None of an imported model), and of each metric the
+    values and their summary.
 
     ``intervals``: of AP and each group's AP, of boxes and masks, the 95 % interval of the
     difference to the baseline (statistics.paired_interval); None of the baseline, and where there
     are no replicates.
     """
 
-    seeds: list[int]
+    seeds: list[int | None]
     values: dict[str, list[float | None]]
     summaries: dict[str, Summary]
     intervals: dict[str, Interval | None]
@@ -42,7 +43,7 @@ def seeds_table(params: Params, metrics: dict[str, dict], root=Path()) -> Table:
     replicates; AP and the groups' APs, of the boxes and, where there are any, of the masks."""
     found = read_earlier(root)
     rows = {
-        method: Row(method, {}, {params.seed: (None, own_result(root, method, own))}, title=method)
+        method: Row(method, {}, {seed_of(params, method): own_run(root, method, own)}, title=method)
         for method, own in metrics.items()
     }
     for method, row in rows.items():
@@ -73,9 +74,10 @@ def interval(row, table, key) -> Interval | None:
     return None if row is table.baseline else row.difference(table.baseline, key)[1]
 
 
-def own_result(root, method, metrics) -> Result:
+def own_run(root, method, metrics):
     path = root / "reports" / "diagnosis" / method / "bootstrap.csv"
-    return Result(metrics, parse_replicates(path, path.read_bytes() if path.is_file() else b""))
+    replicates = parse_replicates(path, path.read_bytes() if path.is_file() else b"")
+    return None, Result(metrics, replicates)
 
 
 def entry_result(entry) -> Result:
@@ -94,12 +96,13 @@ def find_seeds(folder: Path) -> dict[str, dict[str, dict]]:
     if not references and not earlier:
         return {}
     own = folders.read_workspace(folder)
-    found = {method: still_valid(own, method, earlier.get(method, {})) for method in own.results}
+    trained = [method for method in own.results if seed_of(own.params, method) is not None]
+    found = {method: still_valid(own, method, earlier.get(method, {})) for method in trained}
     for name, reference in reversed(references.items()):
         if not other_seed(own, folder, reference):
             continue
         if run := folders.read_or_warn(folder, name, reference):
-            for method in run.results.keys() & own.results.keys():
+            for method in run.results.keys() & found.keys():
                 made_from = identity(run, method)
                 if made_from and made_from == identity(own, method):
                     found[method][str(run.params.seed)] = entry(run, method, made_from)

@@ -43,7 +43,8 @@ class Table:
 
     @property
     def has_gaps(self) -> bool:
-        return any(row.summary(c.key).mean is None for row in self.rows for c in self.columns)
+        cells = [(row, c.key) for row in self.rows for c in self.columns]
+        return any(row.has(key) and row.summary(key).mean is None for row, key in cells)
 
     @property
     def head(self) -> list[str]:
@@ -62,6 +63,8 @@ class Table:
 
     def value(self, row, column) -> Cell:
         summary = row.summary(column.key)
+        if not row.has(column.key):
+            return Cell(ABSENT, None)
         return Cell(summary_text(summary), summary.mean, self.is_best(summary.mean, column))
 
     def is_best(self, mean, column) -> bool:

@@ -21,7 +21,7 @@ def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: s
     return [
         {
             "method": method,
-            "seeds": own.seeds,
+            "seeds": [seed for seed in own.seeds if seed is not None],
             "cells": [cell(own, found[baseline], key) for key in titles],
         }
         for method, own in found.items()

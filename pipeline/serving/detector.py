@@ -88,9 +88,9 @@ class Detector:
 
 def checked(params):
     threshold, most = params.get("score_threshold", 0.0), params.get("max_per_image", 2**31)
-    if not 0 <= threshold <= 1:
+    if threshold is None or not 0 <= threshold <= 1:
         raise refused(f"score_threshold is {threshold}; allowed: 0 to 1")
-    if most < 1:
+    if most is None or most < 1:
         raise refused(f"max_per_image is {most}; allowed: 1 or more")
     return {"score_threshold": threshold, "max_per_image": most}
 

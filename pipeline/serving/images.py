@@ -23,11 +23,13 @@ HINT = "a server reads a text as base64, never as a file's name"
 
 
 def listed(given) -> list:
-    """The images of a request: one, several, or those of the first column of a table."""
+    """The images of a request: one, several, or a table's only column of them."""
     if isinstance(given, pd.DataFrame):
-        return list(given.iloc[:, 0])
+        given = {column: given[column] for column in given}
     if isinstance(given, dict):
-        return listed(next(iter(given.values()), []))
+        if len(given) != 1 or isinstance(column := next(iter(given.values())), dict):
+            raise refused("a table of images has one column, named as you like, with one a row")
+        return listed(column)
     if isinstance(given, np.ndarray):
         several = given.ndim == 1 or given.ndim == 4
         return list(given) if several else [given]
@@ -55,7 +57,7 @@ def to_bgr(given, name: str) -> np.ndarray:
 def from_text(text, name):
     """A path or base64, which a path may look like: the file that is there, if it may be read."""
     serving = _MLFLOW_IS_IN_SERVING_ENVIRONMENT.get()
-    content = None if not serving and is_file(text) else from_base64(text.encode())
+    content = None if not serving and is_file(text) else from_base64(text.encode(errors="replace"))
     if content is not None:
         return decode(content, name)
     if serving:
@@ -79,8 +81,9 @@ def from_rgb(array, name):
 def read_file(path, name):
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise refused(f"{name}: {path} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte or half a character in a path
+        reason = getattr(error, "strerror", error)
+        raise refused(f"{name}: {str(path)!r} cannot be read: {reason}") from None
 
 
 def from_base64(text):

@@ -107,7 +107,7 @@ def collect_prepare(project):
     record = stage_record("prepare", params=configuration.flatten(data_params(project)))
     record.metrics = {f"images_{name}": split.images for name, split in project.splits.items()}
     if path.is_file():
-        with noting(project), open(path, newline="", encoding="utf-8") as file:
+        with noting(project, path), open(path, newline="", encoding="utf-8") as file:
             counts = Counter(row["frequency"] for row in csv.DictReader(file))
             counted = {f"categories_{name}": counts[key] for key, name in FREQUENCIES.items()}
             record.metrics |= {"categories": counts.total(), **counted}
@@ -161,7 +161,7 @@ def making_stage(params, method):
 
 
 def add_environment(project, record, path):
-    with noting(project):
+    with noting(project, path):
         values = read_json(path)
         for key, value in values.items():
             if key in ENVIRONMENT_METRICS:
@@ -203,7 +203,7 @@ def collect_predict(project, method):
     if not project.is_current(f"predict@{method}", path):
         return None
     record = stage_record("predict", method)
-    with noting(project):
+    with noting(project, path):
         record.metrics = {"detections": count_rows(path)}
     params = configuration.plain(project.params.predict)
     record.params = configuration.flatten(params)
@@ -225,7 +225,7 @@ def collect_evaluate(project, method):
     if not project.is_current(f"evaluate@{method}", path):
         return None
     record = stage_record("evaluate", method)
-    with noting(project):
+    with noting(project, path):
         record.metrics = numbers(read_json(path))
     record.artifacts = existing(project.root / "reports" / "per_category", f"{method}.csv")
     add_times(record, path, *(file for file, _ in record.artifacts))

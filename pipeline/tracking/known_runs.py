@@ -41,8 +41,20 @@ class Family:
         return agree and (ours or bool(self.trainings & trainings))
 
 
-def find_family(client, experiment, parent, children):
-    """The ``Family`` of these records, or None.
+@dataclass
+class Known:
+    """What there is of these very trainings: the parent run or None, and all children.
+
+    Some may still hang at ``replaced`` parents, which show what the files no longer have.
+    """
+
+    parent: Any
+    children: list
+    replaced: list
+
+
+def find_known(client, experiment, parent, children):
+    """``Known`` of these records.
 
     Runs that a request made twice become one, the fullest, out of the bin if need be. What this
     project (its tag) left unfinished and began anew is thrown away; others' runs stay as they are.
@@ -55,20 +67,24 @@ def find_family(client, experiment, parent, children):
     ]
     trainings = {(child.tags["stage"], child.identity) for child in children if child.identity}
     mine = [f for f in families if f.holds(trainings, f.is_made_by(parent))]
+    replaced = [f for f in mine if has_lost_values(f.parent, parent)]
+    mine = [f for f in mine if f not in replaced]
     mine.sort(key=lambda family: (family.is_finished(), *fullness(family.parent)))
-    best = mine.pop() if mine else None
+    kept = [*mine[-1:], *replaced]
     for family in families:
         left = not family.is_finished() or (not family.trainings and bool(trainings))
-        if family is not best and left and family.is_made_by(parent):
+        if family not in kept and left and family.is_made_by(parent):
             throw_away(client, *family.children, family.parent)
-    if best:
-        restored(client, best.parent)
-    return best
+    return Known(
+        restored(client, mine[-1].parent) if mine else None,
+        [child for family in kept for child in family.children],
+        [family.parent for family in replaced],
+    )
 
 
-def child_of(client, family, stage):
-    """The family's run of a stage, or None; those that were made twice become one."""
-    same = [run for run in family.children if stage_of(run) == stage] if family else []
+def child_of(client, known, stage):
+    """The known run of a stage, or None; those that were made twice become one."""
+    same = [run for run in known.children if stage_of(run) == stage]
     *others, last = sorted(same, key=fullness) or [None]
     throw_away(client, *others)
     return last and restored(client, last)

@@ -8,7 +8,9 @@ import tempfile
 from pathlib import Path
 
 from mlflow.entities import LoggedModelOutput, Metric
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from pipeline.serving import package
 from pipeline.tracking.store import still_there
@@ -26,12 +28,11 @@ READY = "READY"
 
 def put_model(client, experiment, model, training_run, evaluation_run):
     """Log, register and describe one model, as far as it is not yet; then move the alias."""
-    version = only_one_version(client, model)
-    if version:  # perhaps by a run of another configuration, or of another experiment
-        logged = client.get_logged_model(version.tags[MODEL_ID])
-        if not still_there(logged.artifact_location):
-            upload(client, model, logged, training_run)
-    else:
+    version = only_one_version(client, model)  # perhaps by a run of another configuration
+    logged = version and logged_model_of(client, version)
+    if logged and not still_there(logged.artifact_location):
+        upload(client, model, logged, training_run)
+    if not logged:
         logged = put_logged_model(client, experiment, model, training_run)
         register(client, model, logged, training_run)
     attach(client, model, logged, training_run, evaluation_run)
@@ -46,6 +47,17 @@ def only_one_version(client, model):
     return same[0] if same else None
 
 
+def logged_model_of(client, version):
+    """None, and the version goes, where somebody deleted its model: nothing could be loaded."""
+    try:
+        return client.get_logged_model(version.tags[MODEL_ID])
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+    client.delete_model_version(version.name, version.version)
+    return None
+
+
 def versions(client, name):
     """The mirror's own versions of a registered model, oldest first."""
     found = client.search_model_versions(f"name = '{name}'")
@@ -58,7 +70,7 @@ def put_logged_model(client, experiment, model, run):
     found = client.search_logged_models([experiment], condition)
     found = sorted(found, key=lambda logged: (logged.status != READY, logged.creation_timestamp))
     logged = found[0] if found else create_logged_model(client, experiment, model, run)
-    if logged.status != READY:
+    if logged.status != READY or not still_there(logged.artifact_location):
         upload(client, model, logged, run)
         logged = client.finalize_logged_model(logged.model_id, READY)
     return logged
@@ -119,8 +131,9 @@ def attach(client, model, logged, training_run, evaluation_run):
 def log_metrics(client, model, logged, run_id):
     """Under the time at which the run got them, so that the run's own history does not grow."""
     name, digest = model.dataset
-    known = {(m.key, m.value) for m in logged.metrics or () if m.dataset_digest == digest}
-    new = {k: v for k, v in model.evaluation.metrics.items() if (k, v) not in known}
+    earlier = [m for m in logged.metrics or () if m.dataset_digest == digest]
+    known = {m.key: m.value for m in sorted(earlier, key=lambda metric: metric.timestamp)}
+    new = {k: v for k, v in model.evaluation.metrics.items() if known.get(k) != v}
     if not new:
         return
     moment = client.get_metric_history(run_id, next(iter(new)))[-1].timestamp

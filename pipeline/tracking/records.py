@@ -78,16 +78,19 @@ def clean(name):
 
 
 class noting:
-    """Note a file's damage in ``project.problems`` and go on after the block."""
+    """Note the damage of a file, or of one of a folder, in ``project.problems`` and go on after the
+    block."""
 
-    def __init__(self, project):
-        self.project = project
+    def __init__(self, project, path):
+        self.project, self.path = project, path
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
-        damage = isinstance(error, ValueError | KeyError | TypeError | AttributeError)
+        damage = isinstance(error, OSError | ValueError | KeyError | TypeError | AttributeError)
         if damage:
-            self.project.problems.append(str(error) or kind.__name__)
+            reason = f"it has no {error}" if kind is KeyError else str(error) or kind.__name__
+            named = str(self.path) in reason
+            self.project.problems.append(reason if named else f"{self.path}: {reason}")
         return damage

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from pipeline.tracking import views
-from pipeline.tracking.known_runs import child_of, find_family, has_lost_values, throw_away
+from pipeline.tracking.known_runs import child_of, find_known, has_lost_values, throw_away
 from pipeline.tracking.store import still_there
 
 METRICS_PER_BATCH = 800  # MLflow takes 1000 items in a request, of these 100 params and 100 tags
@@ -64,25 +64,26 @@ def mirror_once(uri, experiment, artifact_location, parent, children, datasets, 
     """
     client = MlflowClient(tracking_uri=uri)
     experiment = open_experiment(client, experiment, artifact_location)
-    family = find_family(client, experiment, parent, children)
-    replaced = family.parent if family and has_lost_values(family.parent, parent) else None
-    known = family.parent if family and not replaced else None
-    parent_run = put_run(client, experiment, parent, known)
+    known = find_known(client, experiment, parent, children)
+    parent_run = put_run(client, experiment, parent, known.parent)
     put_datasets(client, parent_run, datasets)
-    written = [(parent_run, parent)]
+    written = []
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
     for record in children:
         record.tags |= inside
-        run = child_of(client, family, record.tags["stage"])
+        run = child_of(client, known, record.tags["stage"])
         if run and has_lost_values(run, record):
             throw_away(client, run)
             run = None
-        written.append((put_run(client, experiment, record, run), record))
-    if replaced:  # its children have moved to the new one
-        throw_away(client, replaced)
-    for run, record in written:
+        run = put_run(client, experiment, record, run)
+        set_status(client, run, record)
+        written.append((run, record))
+    # a finished one is known again by its children's trainings, so it is finished after them
+    set_status(client, parent_run, parent)
+    throw_away(client, *known.replaced)  # their children have moved to the new one
+    for run, record in [(parent_run, parent), *written]:
         upload_artifacts(client, run, record)
-    put_models(client, experiment, models, {record.name: run for run, record in written[1:]})
+    put_models(client, experiment, models, {record.name: run for run, record in written})
     return experiment
 
 
@@ -125,12 +126,11 @@ def check_not_moved(experiment, own):
 
 
 def put_run(client, experiment, record, run):
-    """Update ``run``, or a new one if it is None."""
+    """Update ``run``, or a new one if it is None, but for its status."""
     if run is None:
         run = client.create_run(experiment, record.started, record.tags, record.name)
     log_new_values(client, run, record)
     log_new_points(client, run, record)
-    set_status(client, run, record)
     return run
 
 

@@ -152,6 +152,7 @@ def lock(uri, project, seconds):
     """
     database = database_file(uri)
     folder = database.parent if database else project
+    folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".mlflow-mirror.lock", "w") as file:
         yield acquire(file, time.monotonic() + seconds)
 

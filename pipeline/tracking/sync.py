@@ -33,10 +33,10 @@ def sync(root, running=(), live=False, force=False, seconds=None, copy=None):
     """
     root = Path(root).resolve()
     params = params_file.load(root / "params.yaml")
-    if not params.tracking.enabled:
-        return "tracking is off"
     if copy:
         params = replace(params, tracking=copy.tracking)
+    if not params.tracking.enabled:
+        return "tracking is off"
     project = copy.project if copy else server.project_root(root)
     uri = server.resolve_uri(params.tracking.uri, project)
     seconds = None if server.database_file(uri) else seconds

@@ -39,7 +39,7 @@ def collect_models(project, parent, children, md5_of):
         training, evaluation = records.get(f"{stage}@{method}"), records.get(f"evaluate@{method}")
         md5 = md5_of(project.root / "models" / method / data_folder.WEIGHTS)
         if training and evaluation and md5:
-            with noting(project):
+            with noting(project, project.root / "models" / method):
                 models.append(trained_model(project, parent, method, training, evaluation, md5))
     return models
 

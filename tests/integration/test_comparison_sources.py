@@ -31,6 +31,7 @@ from pipeline.tracking.sync import sync
 
 MEMBERS = {"margin": ({"weight": False}, 0.30), "all": ({}, 0.40)}
 METHODS = ("bce", "bacl")
+OFFICIAL = {"weights": "official.pth", "loss": {"type": "fcbl"}}
 
 
 def run(root, project, *command):
@@ -277,6 +278,26 @@ def test_seeds_without_experiments_or_git(tmp_path):
     summed = over_seeds(seeds_table(parse(Params, values, ""), own, tmp_path))
     assert summed["bacl"].summaries["AP"].n == 1
     assert set(summed["bacl"].intervals.values()) == {None}
+
+
+def test_an_imported_model_has_no_seeds(project):
+    """It is the same under every seed, so a deviation of 0 would say nothing."""
+
+    def values(seed):
+        found = settings(seed, ("official", "bacl")) | {"pretrained": {"official": OFFICIAL}}
+        found["report"]["baseline"] = "official"
+        return found
+
+    own = {"official": metrics(0.3), "bacl": metrics(0.4)}
+    write_results(project, values(0), own)
+    for seed in (3, 4):
+        add_experiment(project, f"seed-{seed}", 50 + seed, values=values(seed), results=own)
+    found = find_seeds(project)
+    assert {method: list(seeds) for method, seeds in found.items()} == {"bacl": ["1", "3", "4"]}
+    write(project / "reports/seeds.json", to_text(found))
+    summed = over_seeds(seeds_table(parse(Params, values(0), ""), own, project))
+    assert (summed["official"].seeds, summed["bacl"].seeds) == ([None], [0, 1, 3, 4])
+    assert summed["official"].summaries["AP"].n == 1
 
 
 def test_undefined_replicates_come_back(project):

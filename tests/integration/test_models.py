@@ -224,7 +224,7 @@ def test_params_cut_the_answer(mirrored):
     nothing = model.predict([path], params={"score_threshold": 1.0})
     assert nothing.empty
     assert list(nothing) == list(everything)
-    for wrong in ({"score_threshold": 1.5}, {"max_per_image": 0}):
+    for wrong in ({"score_threshold": 1.5}, {"max_per_image": 0}, {"score_threshold": None}):
         with pytest.raises(mlflow.MlflowException, match="allowed: "):
             model.predict([path], params=wrong)
 
@@ -338,6 +338,37 @@ def test_a_model_whose_files_were_deleted_is_uploaded_again(project):
     assert len(versions(client_of(project), BOXES)) == 1
     model = loaded(f"sqlite:///{project}/mlflow.db", BOXES)
     assert len(model.predict(val_images(project)[:1], params=EVERYTHING)) == 40
+
+
+def test_a_model_that_was_deleted_is_made_again(project):
+    """Its version too: nothing could be loaded by it."""
+    assert sync(project) == ""
+    client = client_of(project)
+    client.delete_logged_model(versions(client, BOXES)[0].tags["model_id"])
+    assert sync(project, force=True) == ""
+    (version,) = versions(client, BOXES)
+    assert (int(version.version), best(client, BOXES), best(client, MASKS)) == (2, 2, 1)
+    assert not loaded(f"sqlite:///{project}/mlflow.db", BOXES).predict(val_images(project)).empty
+
+
+def test_an_ap_that_comes_back_is_the_models_newest(project):
+    for ap in (0.3, 0.5, 0.3):
+        evaluated(project, BOXES, ap)
+        assert sync(project) == ""
+        time.sleep(0.01)
+    client = client_of(project)
+    (version,) = versions(client, BOXES)
+    metrics = client.get_logged_model(version.tags["model_id"]).metrics
+    newest = max((m for m in metrics if m.key == "AP"), key=lambda metric: metric.timestamp)
+    assert (newest.value, version.tags["AP"]) == (0.3, "0.3")
+
+
+def test_a_model_that_cannot_be_packed_leaves_the_others_and_all_numbers(project):
+    (project / f"models/{BOXES}/config.py").unlink()
+    assert f"models/{BOXES}/config.py" in sync(project)
+    client = client_of(project)
+    assert [len(versions(client, method)) for method in (BOXES, MASKS)] == [0, 1]
+    assert len(client.search_runs(["1"], f"tags.stage = 'evaluate@{BOXES}'")) == 1
 
 
 def test_three_cold_mirrors_register_a_model_at_once(finished, tmp_path):

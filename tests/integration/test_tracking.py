@@ -11,6 +11,7 @@ import mlflow
 import pytest
 from mirroring import (
     BUSY,
+    RUNS,
     child,
     database,
     edit_params,
@@ -173,6 +174,12 @@ def test_a_run_in_a_temporary_folder_writes_to_the_real_project(project, monkeyp
     sync(project)
     assert len(parents(runs_of(database(real))[1])) == 1
     assert not (project / "mlflow.db").exists()
+
+
+def test_a_database_in_a_folder_that_is_not_there_yet(project):
+    edit_params(project, "uri: sqlite,", "uri: 'sqlite:///runs/mlflow.db',")
+    assert sync(project)[1] == ""
+    assert len(runs_of(f"sqlite:///{project}/runs/mlflow.db")[1]) == RUNS
 
 
 def test_a_damaged_database_costs_a_warning_and_little_time(project):

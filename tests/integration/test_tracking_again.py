@@ -20,6 +20,8 @@ from mirroring import (
     sync,
     write_folder,
 )
+from mlflow.entities import ViewType
+from mlflow.tracking import MlflowClient
 from tracking_project import scalars, write, write_project, write_training
 
 from pipeline.tracking import background
@@ -136,6 +138,43 @@ def test_a_value_that_is_no_longer_in_the_files_leaves_mlflow_too(project):
         assert "APr" not in run.data.metrics
     assert "bacl/APr" not in parent.data.metrics
     assert len(runs) == RUNS
+
+
+@pytest.mark.parametrize("requests", [3, 7, 20])
+@pytest.mark.parametrize("lost", [False, True], ids=["new", "a value is gone"])
+def test_a_mirror_that_never_gets_far_at_once_still_arrives(project, monkeypatch, requests, lost):
+    """As on a slow server: it goes on with the runs that it made the last time, and makes no second
+    ones."""
+    if lost:
+        sync(project)
+        write(project / "reports/metrics/bacl.json", '{"APr": 0.2}')
+    left = [0]
+
+    def limited(write):
+        original = getattr(MlflowClient, write)
+
+        def call(*arguments, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError("the server is slow")
+            return original(*arguments, **options)
+
+        return call
+
+    for name in ("create_run", "log_batch", "log_inputs", "set_terminated", "log_artifact"):
+        monkeypatch.setattr(MlflowClient, name, limited(name))
+    for _ in range(60):
+        left[0] = requests
+        if sync(project, force=True)[1] == "":
+            break
+    else:
+        pytest.fail("it does not arrive")
+    client, runs = runs_of(database(project))
+    assert len(runs) == len({run.data.tags.get("stage") for run in runs}) == RUNS
+    (parent,) = parents(runs)
+    assert (parent.info.status, "AP" in parent.data.metrics) == ("FINISHED", not lost)
+    replaced = client.search_runs(["1"], run_view_type=ViewType.DELETED_ONLY)
+    assert len(replaced) <= (RUNS if lost else 0)  # at least the parent and the evaluation
 
 
 def test_runs_that_were_made_twice_become_one(project):

@@ -125,6 +125,22 @@ def test_a_damaged_line_is_named_and_the_rest_is_kept(folder):
     assert "scalars.jsonl line 3" in damaged.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("models/bacl/environment.json", '{"seconds": 3}', "it has no 'started'"),
+        ("models/bacl/environment.json", '{"started": "yesterday"}', "Invalid isoformat string"),
+        ("data/symbols/categories.csv", "id,name\n1,a\n", "it has no 'frequency'"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_reason(folder, file, text, reason):
+    write(folder / file, text)
+    damaged = project(folder)
+    by_stage(damaged)
+    assert len(damaged.problems) == 1
+    assert file in damaged.problems[0] and reason in damaged.problems[0]
+
+
 @pytest.mark.parametrize("text", ['{"AP": 0.', "[1]", '"AP"'])
 def test_a_damaged_metrics_file_leaves_the_other_methods(folder, text):
     write(folder / "reports/metrics/bce.json", text)

@@ -220,6 +220,16 @@ def test_ties_are_all_bold_and_what_is_undefined_is_none():
     assert [c.best for c in table.lines()[0]] == [False, False, True, False]
 
 
+def test_a_method_without_masks_has_no_mask_ap():
+    """Which is not "none", an AP of masks without an object to find."""
+    runs = run("a"), run("b", loss=MARGIN_OFF)
+    runs[0].results["bacl"].metrics["segm/AP"] = 0.1
+    table = table_of(*runs, metrics=("AP", "segm/AP"))
+    for text in (to_markdown(table), to_tex(table)):
+        assert "none" not in text
+    assert [line[-1].text for line in table.lines()] == ["10.0", "–"]
+
+
 def test_one_row_alone_is_neither_best_nor_compared():
     text = to_markdown(table_of(run()))
     assert "*" not in text and "minus" not in text

@@ -64,12 +64,27 @@ def test_one_image_or_several():
         assert_images(listed(one), [one])
         for several in ([one, one], (one, one), pd.Series([one, one]), {"image": [one, one]}):
             assert_images(listed(several), [one, one])
-        table = pd.DataFrame({"image": [one], "more": [1]})
+        table = pd.DataFrame({"photo": [one]})
         assert_images(listed(table), [one])
     np.testing.assert_array_equal(listed(np.stack([RGB, RGB + 1])), [RGB, RGB + 1])
     assert listed(np.array(["a.jpg", "b.jpg"])) == ["a.jpg", "b.jpg"]
-    assert listed([]) == listed({}) == []
+    assert listed([]) == []
     assert listed(7) == [7]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {},
+        {"a.png": RGB, "b.png": RGB},
+        {"image": {"0": RGB}},
+        pd.DataFrame(),
+        pd.DataFrame({"image": [b"a"], "more": 1}),
+    ],
+)
+def test_a_table_has_one_column_or_nobody_knows_what_was_meant(table):
+    with pytest.raises(MlflowException, match="one column"):
+        listed(table)
 
 
 def test_an_array_is_rgb(tmp_path):
@@ -87,9 +102,11 @@ def test_an_array_is_rgb(tmp_path):
         (b"", "0 bytes"),
         (b"\x89PNG, but not for long", "not an image"),
         (base64.b64encode(b"hello"), "not an image"),
-        ("absent.jpg", "absent.jpg cannot be read"),
-        (Path("absent.png"), "absent.png cannot be read"),
-        (Path("/"), "/ cannot be read"),
+        ("absent.jpg", "'absent.jpg' cannot be read"),
+        (Path("absent.png"), "'absent.png' cannot be read"),
+        (Path("/"), "cannot be read"),
+        ("a\0b", "embedded null byte"),
+        ("\ud800", "cannot be read"),
         (7, "is a int"),
         (None, "is a NoneType"),
         ([1, 2], "is a list"),
