@@ -216,6 +216,7 @@ def test_a_killed_download_goes_on(server, url, path):
     server.asked.clear()
     fetch(url, path, len(CONTENT), SHA256)
     assert path.read_bytes() == CONTENT
+    server.asked[:] = set(server.asked)  # a question of the killed one may arrive late
     assert asked_bytes(server) == len(CONTENT) + 1 - done * RANGE < len(CONTENT)
 
 
