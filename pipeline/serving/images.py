@@ -25,7 +25,7 @@ HINT = "a server reads a text as base64, never as a file's name"
 def listed(given) -> list:
     """The images of a request: one, several, or a table's only column of them."""
     if isinstance(given, pd.DataFrame):
-        given = {column: given[column] for column in given}
+        given = {n: given.iloc[:, n] for n in range(given.shape[1])}  # names may be equal
     if isinstance(given, dict):
         if len(given) != 1 or isinstance(column := next(iter(given.values())), dict):
             raise refused("a table of images has one column, named as you like, with one a row")

@@ -80,6 +80,7 @@ def test_one_image_or_several():
         {"image": {"0": RGB}},
         pd.DataFrame(),
         pd.DataFrame({"image": [b"a"], "more": 1}),
+        pd.DataFrame([[b"a", b"b"]], columns=["image", "image"]),
     ],
 )
 def test_a_table_has_one_column_or_nobody_knows_what_was_meant(table):
