@@ -118,13 +118,21 @@ def write_json(path, value):
 
 
 def read_json(path, object_hook=None):
-    """The parsed file; ``ValueError`` that names it where it is missing or not valid JSON."""
+    """The parsed file; ``ValueError`` that names it where it is missing or not valid JSON.
+
+    A byte order mark, which editors on Windows write, is skipped.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return json.load(file, object_hook=object_hook)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        text = f"{path} is not in UTF-8 (at byte {error.start:,}); save it in UTF-8"
+        raise ValueError(text) from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply to be read; is it the right file?") from None
+    except ValueError as error:  # also a number of thousands of digits
         raise ValueError(f"{path} is not valid JSON (truncated?): {error}") from None
 
 

@@ -17,9 +17,10 @@ def prepare() -> None:
     data = params.load().data
     with atomic_folder(Path("data", data.name)) as out:
         documents = make(data, out)
-    from pipeline.reporting.data_page import write_data_page
+        from pipeline.reporting.data_page import write_data_page
 
-    write_data_page(Path("reports", "data", f"{data.name}.html"), data.name, documents)
+        # before the folder gets its name: where no page can be made nothing is left
+        write_data_page(Path("reports", "data", f"{data.name}.html"), data.name, documents)
 
 
 def make(data, out):

@@ -1,25 +1,26 @@
 """Reading and writing annotation files: the structure that COCO and LVIS share, checked once."""
 
 import json
-import math
 from array import array
 from pathlib import Path
 
+from pipeline.data.fields import SECTIONS, check_fields
 from pipeline.files import atomic_path, read_json
-
-SECTIONS = ("images", "annotations", "categories")
-ID_FIELDS = ("id", "image_id", "category_id")
 
 
 def read_annotation_file(
-    path: str | Path, fields: dict[str, tuple], remedy: str = "", pack: bool = False
+    path: str | Path,
+    required: dict[str, tuple],
+    optional: dict[str, tuple],
+    remedy: str = "",
+    pack: bool = False,
 ) -> dict:
     """The parsed file: a dict of lists ``images``, ``annotations``, ``categories``.
 
-    ``fields`` names what every item of a section must carry. Any breach is a ``ValueError`` that
-    names the file, the item and the field, followed by ``remedy``: not JSON, a section or field
-    missing, an id that is no whole number or occurs twice, an annotation of an unknown image or
-    category, a box that is not four finite numbers.
+    ``required`` and ``optional`` name the fields of a section's items that the caller reads; what
+    they may be stands in ``pipeline.data.fields``. Any breach is a ``ValueError`` that names the
+    file, the item and the field (and, for one that is missing, ``remedy``): not JSON, a section or
+    field missing or wrong, an id that occurs twice, an annotation of an unknown image or category.
 
     ``pack`` keeps the polygons as arrays of doubles: a quarter of the memory of lists, of which
     LVIS v1's train file needs more than 5 GB. ``write_annotation_file`` takes both.
@@ -31,10 +32,10 @@ def read_annotation_file(
                 f"{path} is not a COCO or LVIS annotation file: it has no list {section!r}"
             )
     for section in SECTIONS:
-        check_fields(path, section, data[section], fields[section], remedy)
+        fields = required[section], optional.get(section, ())
+        check_fields(path, section, data[section], *fields, remedy)
         check_unique(path, section, data[section])
     check_references(path, data)
-    check_boxes(path, data["annotations"])
     return data
 
 
@@ -51,30 +52,13 @@ def packed(polygon):
     return array("d", polygon) if floats else polygon
 
 
-def check_fields(path, section, items, fields, remedy):
-    for position, item in enumerate(items):
-        if not isinstance(item, dict):
-            raise ValueError(f"{path}: {section}[{position}] is not a mapping of fields to values")
-        for name in fields:
-            if name not in item:
-                place = label(section, position, item)
-                raise ValueError(f"{path}: {place} has no {name!r}{remedy}")
-            if name in ID_FIELDS and type(item[name]) is not int:
-                raise ValueError(
-                    f"{path}: {section}[{position}] has the {name} {item[name]!r}; "
-                    "it must be a whole number"
-                )
-
-
-def label(section, position, item):
-    return f"{section}[{position}]" + (f" (id {item['id']})" if "id" in item else "")
-
-
 def check_unique(path, section, items):
     seen = set()
     for item in items:
         if item["id"] in seen:
-            raise ValueError(f"{path}: the id {item['id']} occurs twice under {section}")
+            raise ValueError(
+                f"{path}: the id {item['id']} occurs twice under {section}; give each its own"
+            )
         seen.add(item["id"])
 
 
@@ -85,24 +69,9 @@ def check_references(path, data):
         if unknown:
             raise ValueError(
                 f"{path}: {len(unknown)} annotations have a {field} that is not under {section}; "
-                f"the first: annotation {unknown[0]['id']} with {field} {unknown[0][field]}"
+                f"the first: annotation {unknown[0]['id']} with {field} {unknown[0][field]}; "
+                f"add what is missing under {section}, or remove these annotations"
             )
-
-
-def check_boxes(path, annotations):
-    for item in annotations:
-        if not is_box(item["bbox"]):
-            raise ValueError(
-                f"{path}: annotation {item['id']} has the bbox {item['bbox']!r}; "
-                "it must be four finite numbers [x, y, width, height]"
-            )
-
-
-def is_box(value):
-    try:
-        return len(value) == 4 and all(map(math.isfinite, value))
-    except TypeError:
-        return False
 
 
 def write_annotation_file(path: str | Path, data: dict) -> None:
@@ -111,7 +80,9 @@ def write_annotation_file(path: str | Path, data: dict) -> None:
         for number, section in enumerate(SECTIONS):
             file.write(("{" if number == 0 else ",\n") + f'"{section}": [')
             for position, item in enumerate(data[section]):
-                text = json.dumps(item, ensure_ascii=False, separators=(",", ":"), default=list)
+                text = json.dumps(
+                    item, ensure_ascii=False, separators=(",", ":"), default=list, allow_nan=False
+                )
                 file.write((",\n" if position else "\n") + text)
             file.write("\n]")
         file.write("}\n")

@@ -5,54 +5,83 @@ What LVIS asks for and a file lacks is computed:
 - ``frequency`` by LVIS's rule on the training images (``categories.frequency``), unless every
   category of the train file carries one; ``image_count`` and ``instance_count`` always.
 - ``neg_category_ids`` of exhaustive annotation (COCO): every category that is not in the image.
-- ``area``, ``segmentation`` (the box as a polygon), ``iscrowd``.
+- ``area`` where it is missing or no positive number, ``segmentation`` (the box as a polygon).
 
-LVIS has no crowds, and no box can match an empty one. Such an annotation is left out, and its
-category counts as not exhaustively annotated in that image: a detection of it is neither right
-nor wrong.
+LVIS has no crowds and no regions to ignore, no box can match an empty one, and mmdet trains on none
+that is thinner than a pixel. Such an annotation is left out, and its category counts as not
+exhaustively annotated in that image: a detection of it is neither right nor wrong. So training,
+counts and evaluation see the same objects; in val also the thin ones, which LVIS judges.
 """
 
-from array import array
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from pipeline.data import boxes, masks
 from pipeline.data.annotation_file import read_annotation_file
 from pipeline.data.categories import frequency
+from pipeline.data.changes import Changes
+from pipeline.data.fields import FEDERATED, is_finite
 
-FIELDS = {
+REQUIRED = {
     "images": ("id", "width", "height"),
     "annotations": ("id", "image_id", "category_id", "bbox"),
     "categories": ("id", "name"),
 }
-FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
-ROUNDING = 1e-3  # pixels that a box may reach out of its image and stay as it is
+OPTIONAL = {
+    "images": ("file_name", "coco_url", *FEDERATED),
+    "annotations": ("area", "iscrowd", "ignore"),
+}
+GROUPS = ["r", "c", "f"]  # a list: whatever a file has there can be looked for in it
+IMAGE_FIELDS = ("id", "file_name", "coco_url", "width", "height")
+
+LEFT_OUT = "left out, their category is not exhaustive there"
+CROWD = f"annotations are crowds (iscrowd): {LEFT_OUT}"
+IGNORED = f"annotations have the flag ignore: {LEFT_OUT}"
+EMPTY = f"boxes are empty or outside of their image: {LEFT_OUT}"
+THIN = f"boxes are thinner than a pixel, on which mmdet does not train: {LEFT_OUT}"
+CLIPPED = "boxes reach out of their image: clipped"
+NO_MASK = "annotations have no mask: the box stands in"
+FLAT = "masks are a flat list of numbers: read as one polygon"
+LINES = "masks have polygons of fewer than three corners: these are left out"
+NO_PIXEL = "masks are empty: the box stands in"
+BESIDE = "masks lie beside their box: both are kept"
+AREA = "areas are not positive or larger than their image: computed"
+STRANGERS = "images name categories in {} that the file does not have: left out"
+CROWD_HINT = (
+    "some exporters write iscrowd 1 for every RLE mask; if these are single objects, set iscrowd "
+    "to 0 in the file"
+)
 
 
 def read_split(path: str | Path, split: str) -> dict:
-    """One annotation file, all but the train counts completed; prints what it had to change."""
-    data = read_annotation_file(path, FIELDS, pack=True)
-    check_images(path, data["images"])
+    """One annotation file, all but the train counts completed; prints what it had to change.
+
+    ``split`` is "train" or "val". ``ValueError`` for a file that is broken, and for one without an
+    object to train on or to judge.
+    """
+    data = read_annotation_file(path, REQUIRED, OPTIONAL, pack=True)
+    check_federated(path, data["images"])
     check_names(path, data["categories"])
     images = {image["id"]: image for image in data["images"]}
-    kept, dropped, changes = [], [], Counter()
-    for annotation in data["annotations"]:
-        usable = clip_box(annotation, images[annotation["image_id"]], changes)
-        (kept if usable else dropped).append(annotation)
-    for annotation in kept:
-        complete_annotation(annotation, images[annotation["image_id"]], changes)
-    complete_images(path, data["images"], data["categories"], kept, dropped)
-    for change, count in changes.items():
-        print(f"{split}: {count} of {len(data['annotations'])} {change}")
-    return {"images": data["images"], "annotations": kept, "categories": data["categories"]}
+    changes = Changes()
+    single = [a for a in data["annotations"] if not is_flagged(a, changes)]
+    boxes.check_unit(path, single, images)
+    completed = (completed_annotation(path, a, images, changes, split) for a in single)
+    kept = [annotation for annotation in completed if annotation]
+    completed_images = complete_images(data, kept, changes)
+    lines = changes.lines(annotations=len(data["annotations"]), images=len(images))
+    if 2 * changes.count[CROWD] > len(data["annotations"]):
+        lines.append(CROWD_HINT)
+    if not kept:
+        raise ValueError(f"{path} has no usable annotation{''.join(f'; {line}' for line in lines)}")
+    for line in lines:
+        print(f"{split}: {line}")
+    return {"images": completed_images, "annotations": kept, "categories": data["categories"]}
 
 
-def check_images(path, images):
-    for image in images:
-        for name in ("width", "height"):
-            if type(image[name]) is not int or image[name] < 1:
-                raise ValueError(f"{path}: image {image['id']} has the {name} {image[name]!r}")
+def check_federated(path, images):
     for name in FEDERATED:
-        without = [image["id"] for image in images if not isinstance(image.get(name), list)]
+        without = [image["id"] for image in images if image.get(name) is None]
         if without and len(without) < len(images):
             raise ValueError(
                 f"{path}: {len(without)} of {len(images)} images have no list {name!r}, the first "
@@ -64,8 +93,6 @@ def check_names(path, categories):
     seen = {}
     for category in categories:
         name = category["name"]
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{path}: category {category['id']} has the name {name!r}")
         if name in seen:
             raise ValueError(
                 f"{path}: the categories {seen[name]} and {category['id']} are both named "
@@ -74,68 +101,93 @@ def check_names(path, categories):
         seen[name] = category["id"]
 
 
-def clip_box(annotation, image, changes):
-    """Cut the box to the image; False where nothing is left of it or it is a crowd."""
-    if annotation.get("iscrowd"):
-        changes["annotations are crowds: left out, their category is not exhaustive there"] += 1
-        return False
-    x, y, width, height = annotation["bbox"]
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + width, image["width"]), min(y + height, image["height"])
-    if right <= left or bottom <= top:
-        changes["boxes are empty: left out, their category is not exhaustive there"] += 1
-        return False
-    if max(left - x, top - y, x + width - right, y + height - bottom) > ROUNDING:
-        changes["boxes reach out of their image: clipped"] += 1
-        annotation["bbox"] = [left, top, right - left, bottom - top]
-    return True
+def is_flagged(annotation, changes) -> bool:
+    for flag, what in (("iscrowd", CROWD), ("ignore", IGNORED)):
+        if annotation.get(flag):
+            changes.add(what, "annotation", annotation["id"])
+            return True
+    return False
 
 
-def complete_annotation(annotation, image, changes):
-    segmentation = annotation.get("segmentation")
-    if isinstance(segmentation, list):
-        segmentation = [part for part in segmentation if is_polygon(part)]
-    if not segmentation:
-        x, y, width, height = annotation["bbox"]
-        right, bottom = x + width, y + height
-        annotation.setdefault("area", width * height)
-        segmentation = [[x, y, right, y, right, bottom, x, bottom]]
-        changes["annotations have no mask: the box stands in"] += 1
-    annotation["segmentation"] = segmentation
-    if "area" not in annotation:
-        annotation["area"] = mask_area(segmentation, image)
-    annotation["iscrowd"] = 0
+def completed_annotation(path, annotation, images, changes, split) -> dict | None:
+    """LVIS's fields of an annotation; None where no object is left to learn from or to judge."""
+    image = images[annotation["image_id"]]
+    mask = read_mask(path, annotation, image, changes)
+    box = boxes.clipped(annotation["bbox"], image)
+    if box is None:
+        changes.add(EMPTY, "annotation", annotation["id"])
+        return None
+    if box != annotation["bbox"]:
+        changes.add(CLIPPED, "annotation", annotation["id"])
+    if split == "train" and min(box[2:]) < 1:
+        changes.add(THIN, "annotation", annotation["id"])
+        return None
+    area, mask = area_and_mask(annotation, box, mask, image, changes)
+    fields = {name: annotation[name] for name in ("id", "image_id", "category_id")}
+    return {**fields, "bbox": box, "area": area, "segmentation": mask, "iscrowd": 0}
 
 
-def is_polygon(part):
-    return isinstance(part, list | array) and len(part) >= 6 and len(part) % 2 == 0
+def read_mask(path, annotation, image, changes) -> list | dict | None:
+    mask = masks.read_mask(path, annotation, size_of(image))
+    if masks.is_flat(annotation.get("segmentation")):
+        changes.add(FLAT, "annotation", annotation["id"])
+    if isinstance(mask, list) and (short := sum(len(polygon) < 6 for polygon in mask)):
+        changes.add(LINES, "annotation", annotation["id"])
+        mask = [p for p in mask if len(p) >= 6] if short < len(mask) else None
+    return mask
 
 
-def mask_area(segmentation, image):
-    from hotcoco import mask
+def area_and_mask(annotation, box, mask, image, changes) -> tuple[float, list | dict]:
+    """The area of the file where it can be one; else that of the mask, or of the box."""
+    size = size_of(image)
+    area = annotation.get("area")
+    usable = is_finite(area) and 0 < area <= size[0] * size[1]
+    if area is not None and not usable:
+        changes.add(AREA, "annotation", annotation["id"])
+    if mask is None:
+        changes.add(NO_MASK, "annotation", annotation["id"])
+    elif (bounds := masks.bounds(mask, size)) is None:
+        changes.add(NO_PIXEL, "annotation", annotation["id"])
+        mask, usable = None, False
+    elif not boxes.touches(box, bounds):
+        changes.add(BESIDE, "annotation", annotation["id"])
+    if not usable:
+        area = (mask and masks.area(mask, size)) or box[2] * box[3]
+    return area, mask or boxes.polygon(box)
 
-    if not isinstance(segmentation, list):
-        return float(mask.area(mask.frPyObjects(segmentation, image["height"], image["width"])))
-    polygons = [list(polygon) for polygon in segmentation]
-    return float(mask.area(mask.merge(mask.frPyObjects(polygons, image["height"], image["width"]))))
+
+def size_of(image) -> list[int]:
+    return [image["height"], image["width"]]
 
 
-def complete_images(path, images, categories, kept, dropped):
-    """Add the federated lists: which categories are verified absent, which are half annotated."""
+def complete_images(data, kept, changes) -> list[dict]:
+    """The images with the federated lists: verified absent, and not exhaustively annotated."""
+    used = {annotation["id"] for annotation in kept}
     present, unsure = defaultdict(set), defaultdict(set)
-    for annotation in kept:
-        present[annotation["image_id"]].add(annotation["category_id"])
-    for annotation in dropped:
-        unsure[annotation["image_id"]].add(annotation["category_id"])
-    everything = {category["id"] for category in categories}
-    for image in images:
-        here, doubtful = present[image["id"]], unsure[image["id"]]
+    for annotation in data["annotations"]:
+        group = present if annotation["id"] in used else unsure
+        group[annotation["image_id"]].add(annotation["category_id"])
+    everything = {category["id"] for category in data["categories"]}
+    completed = []
+    for image in data["images"]:
+        for name in FEDERATED:
+            if not everything.issuperset(image.get(name) or ()):
+                changes.add(STRANGERS.format(name), "image", image["id"])
+        doubtful = unsure[image["id"]]
         negative = image.get("neg_category_ids")
         if negative is None:
-            negative = sorted(everything - here)
-        image["neg_category_ids"] = [c for c in negative if c not in doubtful]
+            negative = sorted(everything - present[image["id"]])
         listed = image.get("not_exhaustive_category_ids") or []
-        image["not_exhaustive_category_ids"] = [*listed, *sorted(doubtful - set(listed))]
+        completed.append(
+            {
+                **{name: image[name] for name in IMAGE_FIELDS if image.get(name) is not None},
+                "neg_category_ids": [c for c in negative if c in everything - doubtful],
+                "not_exhaustive_category_ids": [
+                    *(c for c in listed if c in everything), *sorted(doubtful - set(listed))
+                ],
+            }
+        )  # fmt: skip
+    return completed
 
 
 def complete_categories(train: dict, val: dict) -> list[dict]:
@@ -147,19 +199,31 @@ def complete_categories(train: dict, val: dict) -> list[dict]:
     pairs = {(a["category_id"], a["image_id"]) for a in train["annotations"]}
     image_count = Counter(category for category, _ in pairs)
     instance_count = Counter(a["category_id"] for a in train["annotations"])
-    given = all(c.get("frequency") in ("r", "c", "f") for c in train["categories"])
     unseen = [c["name"] for c in train["categories"] if not image_count[c["id"]]]
     if unseen:
         print(f"train: {len(unseen)} categories are in no image; the first: {unseen[0]}")
+    given = has_frequencies(train["categories"])
     return [
         {
-            **category,
+            "id": category["id"],
+            "name": category["name"],
             "frequency": category["frequency"] if given else frequency(image_count[category["id"]]),
             "image_count": image_count[category["id"]],
             "instance_count": instance_count[category["id"]],
         }
         for category in sorted(train["categories"], key=lambda category: category["id"])
     ]
+
+
+def has_frequencies(categories) -> bool:
+    """Whether each category carries one; said aloud where only some do."""
+    without = [c for c in categories if c.get("frequency") not in GROUPS]
+    if without and any(c.get("frequency") is not None for c in categories):
+        print(
+            f"train: {len(without)} of {len(categories)} categories have no frequency r, c or f; "
+            f"it is computed for all; the first: {without[0]['id']} {without[0]['name']}"
+        )
+    return not without
 
 
 def check_same_categories(train, val):

@@ -15,9 +15,9 @@ def prepare_files(data: FilesData, out: Path) -> dict[str, dict]:
 
     Returns the two documents by the name of their split.
     """
-    documents = read_documents(data, {n: annotation_file(data, n) for n in ("train", "val")})
+    documents = read_documents({n: annotation_file(data, n) for n in ("train", "val")})
     for name, document in documents.items():
-        resolve_file_names(document["images"], data.images(name))
+        resolve_file_names(document["images"], data.images(name), name)
     verify_and_write(data, documents, out)
     return documents
 
@@ -31,32 +31,20 @@ def annotation_file(data: FilesData, split: str) -> Path:
     return path
 
 
-def read_documents(data, paths: dict[str, Path]) -> dict[str, dict]:
+def read_documents(paths: dict[str, Path]) -> dict[str, dict]:
     """Both splits, completed, and with the same categories."""
     documents = {name: read_split(path, name) for name, path in paths.items()}
-    for name, document in documents.items():
-        if not document["annotations"]:
-            raise ValueError(f"data.{name}.annotations of {data.name} has no usable annotation")
     categories = complete_categories(documents["train"], documents["val"])
     return {name: {**document, "categories": categories} for name, document in documents.items()}
 
 
 def verify_and_write(data: FilesData | LvisData, documents: dict[str, dict], out: Path) -> None:
-    """Check every image, whose ``file_name`` is known by now; then write the pipeline's files.
-
-    Training reads the index, evaluation and the counts the annotation file with every object.
-    """
+    """Check every image, whose ``file_name`` is known by now; then write the pipeline's files."""
     out, rows = Path(out), []
     for name, document in documents.items():
         rows += verify_images(document["images"], data.images(name), name, data.verify)
     for name, document in documents.items():
         write_annotation_file(out / f"{name}.json", document)
-        write_index(out / "index" / name, learnable(document))
+        write_index(out / "index" / name, document)
     write_categories(out / "categories.csv", documents["train"]["categories"])
     write_manifest(out / "images.csv", rows)
-
-
-def learnable(document: dict) -> dict:
-    """Without the objects that mmdet leaves out of training: thinner than a pixel, or no area."""
-    kept = [a for a in document["annotations"] if min(a["bbox"][2:]) >= 1 and a["area"] > 0]
-    return {**document, "annotations": kept}

@@ -7,20 +7,23 @@ the images themselves, whose hashing takes minutes for a set like COCO.
 import csv
 import io
 import os
+import unicodedata
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
-from PIL import Image
 from tqdm import tqdm
 
+from pipeline.data.image_file import Header, check_complete, read_header, read_image
 from pipeline.files import write_text
 
 COLUMNS = ("split", "file_name", "bytes", "width", "height")
-EXIF_ORIENTATION = 0x0112
-TURNED_BY_EXIF = (5, 6, 7, 8)
+DARK = 32  # of 255: where nothing is brighter, the upper bits of 16 are not used
 
 
-def resolve_file_names(images: list[dict], folder: str | Path) -> None:
+def resolve_file_names(images: list[dict], folder: str | Path, split: str) -> None:
     """Set each image's ``file_name``, relative to ``folder``, to the first name that exists.
 
     LVIS v1 has no file_name but a coco_url ending in train2017/000000391895.jpg, where ``folder``
@@ -30,70 +33,139 @@ def resolve_file_names(images: list[dict], folder: str | Path) -> None:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}, the folder of images, does not exist")
+    renamed = []
     for image in images:
         names = possible_names(image)
-        if not names:
-            raise ValueError(f"image {image['id']} has neither file_name nor coco_url")
-        found = (name for name in names if (folder / name).is_file())
-        image["file_name"] = next(found, names[0])
+        given = names[0]
+        found = next((n for n in names if os.path.isfile(folder / n)), given)  # noqa: PTH113
+        if found != given:
+            renamed.append(f"{given} is {found}")
+        image["file_name"] = inside(found, folder)
+    if renamed:
+        print(
+            f"{split}: {len(renamed)} of {len(images)} images are not where their file_name or "
+            f"coco_url says, but elsewhere in {folder}; the first: {renamed[0]}"
+        )
 
 
-def possible_names(image):
+def possible_names(image: dict) -> list[str]:
+    """File names to look for; ``ValueError`` where the image has none."""
     names = []
-    if image.get("file_name"):
-        last = PurePosixPath(image["file_name"]).name
-        names += [image["file_name"], last]
+    if given := image.get("file_name"):
+        plain = given.replace("\\", "/")  # as Windows writes paths
+        last = PurePosixPath(plain).name
+        names += [given, plain, last, unquote(plain), unquote(last)]
+        names += [unicodedata.normalize(form, n) for form in ("NFC", "NFD") for n in (plain, last)]
         if last.startswith("COCO_"):
             names.append(last.rpartition("_")[2])
-    if image.get("coco_url"):
-        path = PurePosixPath(image["coco_url"])
+    if url := image.get("coco_url"):
+        path = PurePosixPath(url)
         names += [f"{path.parent.name}/{path.name}", path.name]
+    if not names:
+        raise ValueError(f"image {image['id']} has neither file_name nor coco_url")
     return names
+
+
+def inside(name: str, folder: Path) -> str:
+    """An absolute name as one relative to ``folder``, where it lies in it: the folder may move."""
+    path = Path(name)
+    within = path.is_absolute() and path.is_relative_to(folder.absolute())
+    return str(path.relative_to(folder.absolute())) if within else name
 
 
 def verify_images(images: list[dict], folder: str | Path, split: str, verify: str) -> list[dict]:
     """Rows of the manifest; ``ValueError`` with the first bad file and how many there are.
 
-    ``verify`` is "header" (the file is an image of the annotated width and height) or "decode"
-    (all its pixels are there too). The size is the one after the EXIF rotation, because the
-    training reads images that way.
+    ``verify`` is "header" (the file is an image of the annotated width and height, and the first
+    one of each kind can be decoded) or "decode" (all pixels of all are there).
     """
-    folder = Path(folder)
+    check_one_record_each(images, split)
+    folder, decode = Path(folder), verify == "decode"
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        checks = pool.map(lambda image: check_image(image, folder, verify == "decode"), images)
-        results = list(tqdm(checks, f"{split} images ({verify})", len(images), unit="img"))
-    bad = [problem for _, problem in results if problem]
+        checks = pool.map(lambda image: check_image(image, folder, decode), images)
+        found = list(tqdm(checks, f"{split} images ({verify})", len(images), unit="img"))
+    if not decode:
+        for position in {image.kind: k for k, image in reversed([*enumerate(found)])}.values():
+            found[position] = check_image(images[position], folder, decode=True)
+    bad = [image.problem for image in found if image.problem]
     if bad:
         raise ValueError(
             f"{split}: {len(bad)} of {len(images)} images are bad; the first: {bad[0]}"
         )
-    return [{"split": split, **row} for row, _ in results]
+    dark = [image.row["file_name"] for image in found if image.dark]
+    if dark:
+        print(
+            f"{split}: {len(dark)} of {len(images)} images have 16 bits a channel and are nearly "
+            "black at 8 bits: their upper bits are not used; stretch their values to 0..65535; "
+            f"the first: {dark[0]}"
+        )
+    return [{"split": split, **image.row} for image in found]
 
 
-def check_image(image, folder, decode):
-    """(row, None) or (None, what is wrong)."""
+def check_one_record_each(images, split):
+    """Two records of one file would be two images, each without the objects of the other."""
+    records = Counter(os.path.normpath(image["file_name"]) for image in images)
+    name, count = max(records.items(), key=lambda pair: pair[1], default=("", 0))
+    if count > 1:
+        ids = [i["id"] for i in images if os.path.normpath(i["file_name"]) == name]
+        raise ValueError(
+            f"{split}: the images {ids[0]} and {ids[1]} have one file, {name}; put their "
+            "annotations under one image, or correct a file_name"
+        )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A ``row`` of the manifest, or the ``problem``; ``kind`` decides how a file is decoded."""
+
+    row: dict | None = None
+    problem: str | None = None
+    kind: tuple = ()
+    dark: bool = False
+
+
+def check_image(image: dict, folder: Path, decode: bool) -> Checked:
     path = folder / image["file_name"]
     try:
-        with Image.open(path) as opened:
-            size = displayed_size(opened)
-            if decode:
-                opened.load()
+        header, count, dark = read(path, decode)
     except FileNotFoundError:
-        return None, f"{path} does not exist"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return None, f"{path} is not a readable image: {error}"
-    if size != (image["width"], image["height"]):
-        return None, (
-            f"{path} is {size[0]}x{size[1]}, but its annotation says "
-            f"{image['width']}x{image['height']}"
+        return Checked(problem=f"{path} does not exist")
+    except OSError as error:
+        return Checked(problem=f"{path} cannot be read: {error.strerror}")
+    except ValueError as error:
+        return Checked(problem=f"{path} {error}")
+    if header.size != (image["width"], image["height"]):
+        return Checked(problem=f"{path} {other_size(header, image)}")
+    row = {"file_name": image["file_name"], "bytes": count}
+    row |= {"width": header.size[0], "height": header.size[1]}
+    return Checked(row, kind=header.kind, dark=dark)
+
+
+def read(path, decode) -> tuple[Header, int, bool]:
+    """Header, number of bytes, and whether it is nearly black; of 16 bits that needs the pixels."""
+    if path.exists() and not path.is_file():
+        raise ValueError("is no file")
+    dark = False
+    with open(path, "rb") as file:
+        header = read_header(file)
+        if decode:
+            check_complete(file)
+        if decode or header.sixteen_bit:
+            file.seek(0)
+            brightest = read_image(file.read()).max()
+            dark = header.sixteen_bit and bool(brightest < DARK)
+    return header, path.stat().st_size, dark
+
+
+def other_size(header: Header, image: dict) -> str:
+    annotated = image["width"], image["height"]
+    text = "is {}x{}, but its annotation says {}x{}".format(*header.size, *annotated)
+    if header.stored == annotated:
+        return (
+            f"{text}, as before its EXIF rotation ({header.orientation}), which viewers and "
+            "training apply; annotate the turned image, or remove the rotation from the file"
         )
-    row = {"file_name": image["file_name"], "bytes": path.stat().st_size}
-    return {**row, "width": size[0], "height": size[1]}, None
-
-
-def displayed_size(opened):
-    turned = opened.getexif().get(EXIF_ORIENTATION) in TURNED_BY_EXIF
-    return opened.size[::-1] if turned else opened.size
+    return f"{text}; correct width and height, or take the file that was annotated"
 
 
 def write_manifest(path: str | Path, rows: list[dict]) -> None:

@@ -97,7 +97,7 @@ def prepare_lvis(data: LvisData, out: Path, releases: dict[str, Release] = RELEA
     """
     release, root = releases[data.version], data.images("train")
     paths = {split: obtain(data, release, f"{split}_annotations") for split in ("train", "val")}
-    documents = read_documents(data, paths)
+    documents = read_documents(paths)
     for split, document in documents.items():
         check_release(data, release, split, document)
     for folder in folders_of(documents):
@@ -169,8 +169,6 @@ def place_images(images, root, split) -> None:
     missing = []
     for image in images:
         names = possible_names(image)
-        if not names:
-            raise ValueError(f"image {image['id']} has neither file_name nor coco_url")
         folder = next((f for f, files in present.items() if names[-1] in files), None)
         image["file_name"] = f"{folder}/{names[-1]}"
         if not folder:

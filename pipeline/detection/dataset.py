@@ -1,13 +1,14 @@
 """The data set that training and prediction read: our own LVIS-format files, seeded per image."""
 
 import random
+from pathlib import Path
 
-import cv2
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmdet.datasets.base_det_dataset import BaseDetDataset
 from mmdet.registry import DATASETS, TRANSFORMS
 
+from pipeline.data.image_file import read_image
 from pipeline.data.index import Index
 
 
@@ -36,8 +37,8 @@ class LongTailDataset(BaseDetDataset):
         """What the transforms start from."""
         self.full_init()
         info = self.index.image(self.kept[index])
-        folder = self.data_prefix["img"]
-        return {**info, "img_path": f"{folder}/{info['file_name']}", "sample_idx": index}
+        path = Path(self.data_prefix["img"], info["file_name"])  # an absolute name stays itself
+        return {**info, "img_path": str(path), "sample_idx": index}
 
     def image_size(self, index: int) -> tuple[int, int]:
         """Width and height in pixels, without decoding the instances."""
@@ -46,18 +47,35 @@ class LongTailDataset(BaseDetDataset):
 
 
 @TRANSFORMS.register_module()
-class LoadImage(LoadImageFromFile):
-    """mmdet's loader; a file that is absent or not an image is a ``ValueError`` that names it."""
+class LoadImage(BaseTransform):
+    """mmdet's ``LoadImageFromFile``, with the reader that `prepare` checked the files with.
+
+    A file that is absent, not an image or of another size than annotated is a ``ValueError`` that
+    names it.
+    """
 
     def transform(self, results: dict) -> dict:
         try:
-            loaded = super().transform(results)
-        except (FileNotFoundError, AssertionError, cv2.error) as error:
-            reason = "does not exist" if isinstance(error, FileNotFoundError) else "is not an image"
+            image = read_image(Path(results["img_path"]).read_bytes())
+            check_size(image, results)
+        except (OSError, ValueError) as error:
+            absent = isinstance(error, FileNotFoundError)
+            reason = "does not exist" if absent else getattr(error, "strerror", None) or error
             raise ValueError(
                 f"{results['img_path']} {reason}; repair it and run `dvc repro -f prepare`"
             ) from None
-        return loaded
+        results["img"] = image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
+
+
+def check_size(image, results):
+    annotated, found = (results["height"], results["width"]), image.shape[:2]
+    if found != annotated:
+        raise ValueError(
+            f"is {found[1]}x{found[0]} now, but was {annotated[1]}x{annotated[0]} when the data "
+            "set was prepared"
+        )
 
 
 @DATASETS.register_module()

@@ -46,7 +46,7 @@ class FilesData:
     source: str
     train: SplitFiles
     val: SplitFiles
-    verify: Literal["header", "decode"] = "header"
+    verify: Literal["header", "decode"] = "decode"
 
     def __post_init__(self):
         check_outside(self.name, "data.source", self.source, Path(self.source))

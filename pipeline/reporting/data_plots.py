@@ -90,7 +90,8 @@ def draw_boxes(splits) -> Figure:
 def draw_box_sizes(splits) -> Figure:
     sides = {split: np.sqrt(s.areas[s.areas > 0]) for split, s in splits.items()}
     both = np.concatenate(list(sides.values()))
-    edges = np.geomspace(max(both.min(), 1), both.max() * 1.001, BINS + 1)
+    lowest = max(both.min(), min(1, both.max() / 2))  # specks would stretch the axis
+    edges = np.geomspace(lowest, both.max() * 1.001, BINS + 1)
     figure, axes = half_figure()
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))

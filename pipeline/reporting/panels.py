@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import matplotlib
-import numpy as np
-from PIL import Image, ImageFont, ImageOps
+from PIL import Image, ImageFont
 
+from pipeline.data.image_file import read_image
 from pipeline.reporting.findings import counted
 from pipeline.reporting.gallery import Box, found, scenes
 
@@ -91,23 +91,15 @@ def objects_note(scene, grouping) -> str:
 def photo(path) -> str:
     """The image as a JPEG data URI; ``ValueError`` where it is absent or not an image."""
     try:
-        with Image.open(path) as opened:
-            image = as_trained(opened)
-    except OSError as error:
+        pixels = read_image(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise ValueError(f"the val image {path} cannot be read: {error}") from None
+    image = Image.fromarray(pixels[..., ::-1])
     scale = min(max(1.0, SMALLEST / max(image.size)), LARGEST / max(image.size))
     size = [max(1, round(s * scale)) for s in image.size]
     out = io.BytesIO()
     image.resize(size, Image.Resampling.LANCZOS).save(out, "JPEG", quality=85, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
-
-
-def as_trained(opened):
-    """The pixels as the training reads them: turned by EXIF, 8 bits a channel, no alpha."""
-    image = ImageOps.exif_transpose(opened)
-    if image.mode.startswith("I"):  # 16 bits, which PIL would cut off at 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
 
 
 def panel(title, note, boxes, grouping, scale, height) -> Panel:

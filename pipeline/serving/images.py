@@ -1,7 +1,7 @@
 """What a caller gives -> an image as `predict` reads it: [height, width, 3] uint8, blue first.
 
-Bytes go through the decoder that reads the files of the data set, so EXIF rotation, grey,
-palette, 16-bit and transparent images come out alike.
+Bytes go through the reader of the data set's files, so EXIF rotation, grey, palette, 16-bit and
+transparent images come out alike.
 """
 
 import base64
@@ -11,12 +11,12 @@ import os
 import re
 from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 import pandas as pd
 from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
 from mlflow.exceptions import MlflowException
+
+from pipeline.data.image_file import read_image
 
 BASE64 = re.compile(rb"[A-Za-z0-9+/\s]+=*\s*")  # no image file is made of these alone
 HINT = "a server reads a text as base64, never as a file's name"
@@ -101,10 +101,9 @@ def decode(content, name):
 
 
 def pixels(content):
-    try:
-        return mmcv.imfrombytes(content, flag="color", backend="cv2") if content else None
-    except cv2.error:
-        return None
+    with contextlib.suppress(ValueError):
+        return read_image(content)
+    return None
 
 
 def refused(message):

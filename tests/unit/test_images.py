@@ -30,15 +30,15 @@ def image(**fields):
 )
 def test_file_names_of_coco_and_both_lvis_versions(folder, fields, found):
     images = [image(**fields)]
-    resolve_file_names(images, folder)
+    resolve_file_names(images, folder, "val")
     assert images[0]["file_name"] == found
 
 
 def test_a_missing_folder_and_a_nameless_image_are_errors(folder):
     with pytest.raises(ValueError, match="does not exist"):
-        resolve_file_names([image(file_name="a.jpg")], folder / "none")
+        resolve_file_names([image(file_name="a.jpg")], folder / "none", "val")
     with pytest.raises(ValueError, match="image 1 has neither file_name nor coco_url"):
-        resolve_file_names([image()], folder)
+        resolve_file_names([image()], folder, "val")
 
 
 def test_sound_images_become_rows_of_the_manifest(folder):
@@ -68,10 +68,10 @@ def test_a_bad_image_is_named_and_counted(folder, spoil, words):
 
 
 def test_decode_finds_a_truncated_image_that_its_header_hides(folder):
-    path = folder / "000000000001.jpg"
-    Image.effect_noise((40, 30), 80).save(path)
+    path = folder / "000000000003.jpg"
+    Image.effect_noise((40, 30), 80).convert("RGB").save(path)
     path.write_bytes(path.read_bytes()[:-100])
-    images = [image(file_name=path.name)]
+    images = [image(id=n, file_name=f"00000000000{n}.jpg") for n in (1, 3)]
     verify_images(images, folder, "val", "header")
     with pytest.raises(ValueError, match="is not a readable image"):
         verify_images(images, folder, "val", "decode")
