@@ -117,14 +117,15 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_json(path, object_hook=None):
+def read_json(path, object_pairs_hook=None):
     """The parsed file; ``ValueError`` that names it where it is missing or not valid JSON.
 
-    A byte order mark, which editors on Windows write, is skipped.
+    A byte order mark, which editors on Windows write, is skipped. ``object_pairs_hook`` is that
+    of ``json.load``.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return json.load(file, object_hook=object_hook)
+            return json.load(file, object_pairs_hook=object_pairs_hook)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
@@ -132,8 +133,10 @@ def read_json(path, object_hook=None):
         raise ValueError(text) from None
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply to be read; is it the right file?") from None
-    except ValueError as error:  # also a number of thousands of digits
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON (truncated?): {error}") from None
+    except ValueError as error:  # of the hook, or of a number of thousands of digits
+        raise ValueError(f"{path}: {error}") from None
 
 
 def file_digest(path) -> str:

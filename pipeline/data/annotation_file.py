@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.data.fields import SECTIONS, check_fields
 from pipeline.files import atomic_path, read_json
+from pipeline.messages import shown
 
 
 def read_annotation_file(
@@ -25,7 +26,7 @@ def read_annotation_file(
     ``pack`` keeps the polygons as arrays of doubles: a quarter of the memory of lists, of which
     LVIS v1's train file needs more than 5 GB. ``write_annotation_file`` takes both.
     """
-    data = read_json(path, pack_polygons if pack else None)
+    data = read_json(path, packed_mapping if pack else mapping)
     for section in SECTIONS:
         if not isinstance(data, dict) or not isinstance(data.get(section), list):
             raise ValueError(
@@ -39,8 +40,20 @@ def read_annotation_file(
     return data
 
 
-def pack_polygons(item):
+def mapping(pairs: list[tuple]) -> dict:
+    """A mapping of the file; JSON itself would take the last of two values silently."""
+    item = dict(pairs)
+    if len(item) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in item if keys.count(key) > 1)
+        shown_item = f"the mapping with the id {shown(item['id'])}" if "id" in item else "a mapping"
+        raise ValueError(f"{shown_item} has the key {shown(twice)} twice; remove one")
+    return item
+
+
+def packed_mapping(pairs: list[tuple]) -> dict:
     """Called for every mapping while the file is being parsed, so the lists never pile up."""
+    item = mapping(pairs)
     if isinstance(item.get("segmentation"), list):
         item["segmentation"] = [packed(polygon) for polygon in item["segmentation"]]
     return item

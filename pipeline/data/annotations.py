@@ -42,11 +42,11 @@ THIN = f"boxes are thinner than a pixel, on which mmdet does not train: {LEFT_OU
 CLIPPED = "boxes reach out of their image: clipped"
 NO_MASK = "annotations have no mask: the box stands in"
 FLAT = "masks are a flat list of numbers: read as one polygon"
-LINES = "masks have polygons of fewer than three corners: these are left out"
+LINES = "masks have polygons of fewer than three corners: these are skipped"
 NO_PIXEL = "masks are empty: the box stands in"
 BESIDE = "masks lie beside their box: both are kept"
 AREA = "areas are not positive or larger than their image: computed"
-STRANGERS = "images name categories in {} that the file does not have: left out"
+STRANGERS = "images name categories in {} that the file does not have: skipped"
 CROWD_HINT = (
     "some exporters write iscrowd 1 for every RLE mask; if these are single objects, set iscrowd "
     "to 0 in the file"
@@ -60,6 +60,7 @@ def read_split(path: str | Path, split: str) -> dict:
     object to train on or to judge.
     """
     data = read_annotation_file(path, REQUIRED, OPTIONAL, pack=True)
+    check_files_named(path, data["images"])
     check_federated(path, data["images"])
     check_names(path, data["categories"])
     images = {image["id"]: image for image in data["images"]}
@@ -77,6 +78,14 @@ def read_split(path: str | Path, split: str) -> dict:
     for line in lines:
         print(f"{split}: {line}")
     return {"images": completed_images, "annotations": kept, "categories": data["categories"]}
+
+
+def check_files_named(path, images):
+    for image in images:
+        if not (image.get("file_name") or image.get("coco_url")):
+            raise ValueError(
+                f"{path}: image {image['id']} has neither file_name nor coco_url; one is needed"
+            )
 
 
 def check_federated(path, images):

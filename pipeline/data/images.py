@@ -49,7 +49,7 @@ def resolve_file_names(images: list[dict], folder: str | Path, split: str) -> No
 
 
 def possible_names(image: dict) -> list[str]:
-    """File names to look for; ``ValueError`` where the image has none."""
+    """File names to look for, that of the annotation file first."""
     names = []
     if given := image.get("file_name"):
         plain = given.replace("\\", "/")  # as Windows writes paths
@@ -61,8 +61,6 @@ def possible_names(image: dict) -> list[str]:
     if url := image.get("coco_url"):
         path = PurePosixPath(url)
         names += [f"{path.parent.name}/{path.name}", path.name]
-    if not names:
-        raise ValueError(f"image {image['id']} has neither file_name nor coco_url")
     return names
 
 

@@ -9,7 +9,8 @@ from pipeline.data import rle
 from pipeline.data.fields import is_finite
 from pipeline.messages import shown
 
-POLYGON = "it must be polygons of finite numbers [x1, y1, x2, y2, x3, y3, ...] or an RLE"
+FARTHEST = 1e6  # pixels: a polygon is drawn along its edges
+POLYGON = "it must be polygons of pixels [x1, y1, x2, y2, x3, y3, ...], finite numbers, or an RLE"
 
 
 def read_mask(path: str | Path, annotation: dict, size: list[int]) -> list | dict | None:
@@ -47,10 +48,12 @@ def read_polygons(found):
 
 
 def is_polygon(polygon):
-    """Whether it is pairs of finite numbers; one of fewer than three corners is, too."""
-    if isinstance(polygon, array):
-        return len(polygon) % 2 == 0 and bool(np.isfinite(np.frombuffer(polygon)).all())
-    return isinstance(polygon, list) and len(polygon) % 2 == 0 and all(map(is_finite, polygon))
+    """Whether it is pairs of pixels; one of fewer than three corners is, too."""
+    if isinstance(polygon, list) and all(map(is_finite, polygon)):
+        polygon = array("d", polygon)
+    if not isinstance(polygon, array) or len(polygon) % 2:
+        return False
+    return bool((np.abs(np.frombuffer(polygon)) < FARTHEST).all())
 
 
 def bounds(mask: list | dict, size: list[int]) -> tuple[float, float, float, float] | None:

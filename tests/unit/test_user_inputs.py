@@ -272,6 +272,7 @@ RLE = {"size": [HEIGHT, WIDTH], "counts": [100, 25, HEIGHT * WIDTH - 125]}
         ("polygon", ["'polygon'"]),
         (5, ["is 5"]),
         ([[1, 2, 10**400, 4, 5, 6]], ["finite"]),
+        ([[1, 2, 1e9, 4, 5, 6]], ["pixels"]),
     ],
 )
 def test_a_broken_mask_is_refused_by_its_annotation(case, segmentation, words):
@@ -311,6 +312,12 @@ def test_absolute_names_are_read_where_they_are(case, capsys, tmp_path_factory, 
     check_seen(case, capsys)
     absolute = [Path(image["file_name"]).is_absolute() for image in case.index()]
     assert set(absolute) == {place == "outside"}
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_an_image_without_a_file_name_is_refused(case, name):
+    case.documents["val"]["images"][1]["file_name"] = name
+    check_refused(case, "val.json: image 2 has neither file_name nor coco_url")
 
 
 @pytest.mark.parametrize("name", [5, ["a.jpg"], {}, True, "a\0.jpg", "half \ud83d.jpg"])
@@ -398,6 +405,7 @@ def test_a_byte_order_mark_is_skipped(case, capsys, text):
         ('{"images": [' + "9" * 5000, ["is not valid JSON"]),
         ("{", ["is not valid JSON (truncated?)"]),
         ("[]", ["is not a COCO or LVIS annotation file"]),
+        ('{"images": [{"id": 7, "width": 5, "width": 6}]}', ["id 7", "the key 'width' twice"]),
     ],
 )
 def test_a_file_that_is_none_is_refused(case, text, words):
