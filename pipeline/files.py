@@ -135,8 +135,10 @@ def read_json(path, object_pairs_hook=None):
         raise ValueError(f"{path} is nested too deeply to be read; is it the right file?") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON (truncated?): {error}") from None
-    except ValueError as error:  # of the hook, or of a number of thousands of digits
-        raise ValueError(f"{path}: {error}") from None
+    except ValueError as error:  # of the hook, or Python's limit for whole numbers
+        long = "integer string conversion" in str(error)
+        reason = "a number has thousands of digits; correct it" if long else error
+        raise ValueError(f"{path}: {reason}") from None
 
 
 def file_digest(path) -> str:

@@ -402,7 +402,7 @@ def test_a_byte_order_mark_is_skipped(case, capsys, text):
     ("text", "words"),
     [
         ("[" * 100_000, ["nested too deeply"]),
-        ('{"images": [' + "9" * 5000, ["is not valid JSON"]),
+        ('{"images": [' + "9" * 5000, ["a number has thousands of digits"]),
         ("{", ["is not valid JSON (truncated?)"]),
         ("[]", ["is not a COCO or LVIS annotation file"]),
         ('{"images": [{"id": 7, "width": 5, "width": 6}]}', ["id 7", "the key 'width' twice"]),
