@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.compute.chain_progress import shown
 from pipeline.compute.errors import explain
 from pipeline.compute.signals import (
     PREEMPTED,
@@ -36,7 +37,8 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
         stop_on_signals()
         if "DVC_STAGE" in os.environ:  # a stage started by hand outlives its terminal as usual
             die_with_parent()  # DVC itself would leave it running
-        stage(*vars(arguments).values())
+        with shown():
+            stage(*vars(arguments).values())
         leave_on_signals()
     except (Preempted, KeyboardInterrupt):
         ignore_signals()

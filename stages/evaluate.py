@@ -15,6 +15,7 @@ def evaluate(name: str) -> None:
     from pipeline.evaluation.run import evaluate_files, write_per_category
     from pipeline.files import write_json
     from pipeline.params import load
+    from pipeline.reporting.ending import in_one_line
 
     params = load()
     params.method(name)
@@ -27,6 +28,7 @@ def evaluate(name: str) -> None:
         metrics.update({f"segm/{key}": value for key, value in masks.metrics.items()})
     write_json(f"reports/metrics/{name}.json", metrics)
     write_per_category(f"reports/per_category/{name}.csv", boxes.categories)
+    print(in_one_line(name, metrics, params.report.grouping))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import time
 
 from pipeline.ablation import experiments
 from pipeline.ablation.run import Run
+from pipeline.percent import percent
 
 
 class Progress:
@@ -74,7 +75,3 @@ class Progress:
         left += sum(max(0, mean - (now - run.began)) for run in runs if run.state == "running")
         minutes = round(left / min(self.workers, len(runs)) / 60)
         return f"{text}, about {minutes // 60}:{minutes % 60:02} h left"
-
-
-def percent(value) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

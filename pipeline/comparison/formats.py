@@ -1,10 +1,11 @@
-"""The comparison's files: csv (fractions), Markdown and LaTeX."""
+"""The comparison's files: csv, Markdown and LaTeX, in percent."""
 
 import csv
 import io
 import re
 
 from pipeline.comparison.table import Table
+from pipeline.percent import in_percent
 from pipeline.reporting.table_texts import ROUNDING, escaped_markdown, escaped_tex
 from pipeline.reporting.tables import WHY_NONE, Cell
 
@@ -21,7 +22,7 @@ def notes(table: Table) -> list[str]:
 
 
 def to_csv(table: Table) -> str:
-    """Full-precision fractions; empty where undefined. ``_delta`` is the difference to the
+    """Unrounded percent; empty where undefined. ``_delta`` is the difference to the
     baseline, ``_low`` and ``_high`` the ends of its interval."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -32,7 +33,7 @@ def to_csv(table: Table) -> str:
         seeds = " ".join(str(seed) for seed in row.runs if seed is not None)
         about = [row.title, row.method, *(row.settings.get(key, "") for key in table.labels)]
         values = [number for column in table.columns for number in numbers(table, row, column.key)]
-        writer.writerow([*about, len(row.runs), seeds, *("" if v is None else v for v in values)])
+        writer.writerow([*about, len(row.runs), seeds, *map(in_percent, values)])
     return out.getvalue()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.comparison.inputs import inputs
 from pipeline.comparison.records import Finished, Result
 from pipeline.comparison.statistics import Interval, Summary, paired_interval, summary
+from pipeline.percent import percent
 from pipeline.tracking.configuration import flatten, plain
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
@@ -144,8 +145,16 @@ def disagreement(one, other) -> str:
         a, b = one[key], other[key]
         if (a is None) != (b is None) or (a is not None and abs(a - b) > SAME):
             key = "AP" if one.get("AP") != other.get("AP") else key
-            return f"{key} {one[key]} and {other[key]}"
+            return f"{key} {' and '.join(told_apart(one[key], other[key]))}"
     return ""
+
+
+def told_apart(*values) -> list[str]:
+    """In percent, with as many decimals as it takes."""
+    texts = [percent(value) for value in values]
+    if len(set(texts)) > 1:
+        return texts
+    return [f"{100 * value:.4f}" for value in values]
 
 
 def differing(many: list[dict]) -> list[str]:

@@ -5,10 +5,10 @@ from pipeline.comparison.grouping import differing
 from pipeline.comparison.plot import draw_rows
 from pipeline.comparison.table import Table, interval_text
 from pipeline.evaluation.groupings import GROUPINGS
+from pipeline.percent import percent
 from pipeline.reporting.page import MINUS, render_template
 from pipeline.reporting.style import for_page, to_svg
 from pipeline.reporting.table_texts import ROUNDING
-from pipeline.reporting.tables import percent
 
 
 def render(name: str, table: Table, grouping: str) -> str:

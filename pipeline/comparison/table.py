@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipeline.comparison.grouping import Row
 from pipeline.comparison.statistics import Interval, Summary
 from pipeline.evaluation.groupings import GROUPINGS
+from pipeline.percent import percent
 from pipeline.reporting.table_texts import escaped_tex
 from pipeline.reporting.tables import (
     MASKS,
@@ -12,7 +13,6 @@ from pipeline.reporting.tables import (
     Column,
     fixed_tex,
     fixed_title,
-    percent,
 )
 
 ABSENT = "–"

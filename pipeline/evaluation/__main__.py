@@ -5,8 +5,8 @@ a .json list of {image_id, category_id, bbox, score, segmentation}. Writes the m
 AP, AP50, AP75, APs, APm, APl, APr, APc, APf, AR@300, and the same under fixed/ for AP-fixed
 (10,000 detections a category over the data set, no limit an image). Where the categories carry
 instance_count (of the training set), also AP by SimCal's bins of it, simcal/AP1 to simcal/AP4:
-[1,20), [20,400), [400,8000) and [8000,inf) training objects. Fractions; null where the data has
-nothing to measure.
+[1,20), [20,400), [400,8000) and [8000,inf) training objects. The file has fractions, and null where
+the data has nothing to measure; the terminal shows percent.
 """
 
 import argparse
@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     from pipeline.evaluation.run import evaluate_files, write_per_category
     from pipeline.files import write_json
+    from pipeline.percent import percent
 
     try:
         result = evaluate_files(options.annotations, options.predictions, options.iou_type)
@@ -27,8 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    print("in percent:")
     for key, value in result.metrics.items():
-        print(f"{key:16} {'-' if value is None else f'{100 * value:6.2f}'}")
+        print(f"{key:16} {percent(value):>5}")
     return 0
 
 

@@ -67,17 +67,18 @@ def draw_calibration(diagnosis, methods, baseline, grouping) -> Figure | None:
     figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, code in zip(panels, shown, strict=True):
-        axes.plot([0, 1], [0, 1], c=SHADE, lw=0.8, ls=(0, (3, 3)))
+        axes.plot([0, 1], [0, 100], c=SHADE, lw=0.8, ls=(0, (3, 3)))
         for method, look in method_looks(methods, baseline).items():
             own = table[(table.method == method) & (table.group == code) & (table["count"] >= FEW)]
             if len(own):
-                places = (own.mean_score.to_numpy(float), own.precision.to_numpy(float))
+                places = (own.mean_score.to_numpy(float), 100 * own.precision.to_numpy(float))
                 line = look.line | look.marker | dict(ms=3)
                 axes.plot(*places, label=literal(method), **line)
-        axes.set(xlim=UNIT, ylim=UNIT, xticks=FIFTHS, yticks=FIFTHS, xlabel="score")
+        axes.set(xlim=UNIT, xticks=FIFTHS, xlabel="score")
+        axes.set(ylim=[100 * end for end in UNIT], yticks=[100 * fifth for fifth in FIFTHS])
         axes.set_title(groups[code])
         axes.grid()
-    panels[0].set_ylabel("share that is correct")
+    panels[0].set_ylabel("correct, %")
     legend_above(figure, panels[0])
     return figure
 

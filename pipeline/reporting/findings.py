@@ -1,7 +1,8 @@
 """What the numbers say: the headline, the tiles, the largest changes, and the rows by category."""
 
+from pipeline.percent import in_percent, percent
 from pipeline.reporting.plots import deltas
-from pipeline.reporting.tables import difference, percent
+from pipeline.reporting.tables import difference
 
 EXTREMES = 5
 PAIRS_A_METHOD = 8
@@ -13,9 +14,11 @@ def headline(inputs) -> dict[str, str]:
 
 
 def headlines(inputs) -> dict[str, dict[str, float | None]]:
-    """method -> AP and the groups' APs, as fractions: for `dvc metrics` and `dvc exp show`."""
-    keys = headline(inputs)
-    return {m: {key: values[key] for key in keys} for m, values in inputs.metrics.items()}
+    """method -> AP and the groups' APs, in percent: for `dvc metrics` and `dvc exp show`."""
+    return {
+        method: {key: in_percent(values[key], digits=2) for key in headline(inputs)}
+        for method, values in inputs.metrics.items()
+    }
 
 
 def summary(inputs) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.groupings import NO_GROUP, Grouping
+from pipeline.percent import in_percent
 from pipeline.reporting.style import (
     FULL_WIDTH,
     HALF_WIDTH,
@@ -27,15 +28,20 @@ NO_IMAGE = 0.5  # where a category that is not in training stands on a log axis
 
 
 def ap_vs_frequency(per_category: pd.DataFrame, grouping: Grouping) -> pd.DataFrame:
-    """One row a (method, category): method, name, group, the training counts, AP (a fraction)."""
+    """One row a (method, category): method, name, group, the training counts, AP in percent."""
     columns = ["method", "name", "group", "image_count", "instance_count", "AP"]
-    return per_category[columns].assign(group=per_category.group.map(grouping.name))
+    groups, ap = per_category.group.map(grouping.name), per_category.AP.map(in_percent)
+    return per_category[columns].assign(group=groups, AP=ap)
 
 
 def ap_by_frequency(metrics, grouping: Grouping) -> pd.DataFrame:
-    """One row a (method, group): method, group (all, rare, ...), AP (a fraction)."""
+    """One row a (method, group): method, group (all, rare, ...), AP in percent."""
     keys = {"all": "AP", **{group.name: group.key for group in grouping.groups}}
-    rows = [(m, name, values[key]) for m, values in metrics.items() for name, key in keys.items()]
+    rows = [
+        (method, name, in_percent(values[key]))
+        for method, values in metrics.items()
+        for name, key in keys.items()
+    ]
     return pd.DataFrame(rows, columns=["method", "group", "AP"]).astype({"AP": float})
 
 
@@ -137,7 +143,7 @@ def draw_ap_by_frequency(table, methods, baseline) -> Figure:
     groups = list(dict.fromkeys(table.group))
     crowd = len(methods) * len(groups)
     for i, (method, look) in enumerate(method_looks(methods, baseline).items()):
-        ap = 100 * table[table.method == method].set_index("group").AP.reindex(groups)
+        ap = table[table.method == method].set_index("group").AP.reindex(groups)
         places = np.arange(len(groups)) + (i - (len(methods) - 1) / 2) * width
         bars = axes.bar(places, ap.fillna(0), width * 0.94, label=literal(method), **look.bar)
         texts = ["none" if np.isnan(v) else f"{v:.1f}" for v in ap]

@@ -1,11 +1,12 @@
-"""The tables as csv (fractions), Markdown and LaTeX."""
+"""The tables as csv, Markdown and LaTeX, in percent."""
 
 import csv
 import io
 import re
 
+from pipeline.percent import in_percent, percent
 from pipeline.reporting.published import Published
-from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps, percent
+from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps
 
 ROUNDING = "Differences are taken before rounding."
 
@@ -35,7 +36,7 @@ def escaped_tex(text: str) -> str:
 
 
 def to_csv(tables: list[Table]) -> str:
-    """All columns of the tables side by side: full-precision fractions, empty where undefined.
+    """All columns of the tables side by side: unrounded percent, empty where undefined.
 
     Published rows are left out: they have other columns, and are nothing that was measured.
     """
@@ -44,8 +45,7 @@ def to_csv(tables: list[Table]) -> str:
     keys = [(table, c.key) for table in tables for c in table.columns]
     writer.writerow(["method", *(key.replace("/", "_").replace("@", "") for _, key in keys)])
     for method in tables[0].rows:
-        numbers = (table.rows[method][key] for table, key in keys)
-        writer.writerow([method, *("" if v is None else repr(float(v)) for v in numbers)])
+        writer.writerow([method, *(in_percent(table.rows[method][key]) for table, key in keys)])
     return out.getvalue()
 
 

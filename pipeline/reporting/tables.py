@@ -7,11 +7,11 @@ AP by IoU and size, so that both fit a page.
 from dataclasses import dataclass
 
 from pipeline.evaluation.groupings import Grouping
+from pipeline.percent import NONE, percent
 from pipeline.reporting.published import Published
 
 MASKS = "segm/"
 DELTA = "delta_"
-NONE = "none"
 WHY_NONE = f'"{NONE}": the val images have no object of such a category or size, so there is no AP.'
 
 
@@ -42,14 +42,6 @@ class Cell:
     text: str
     value: float | None
     best: bool = False
-
-
-def percent(value, signed=False) -> str:
-    """0.2849 -> "28.5"; signed: "+28.5"; None -> "none"."""
-    if value is None:
-        return NONE
-    text = f"{100 * value:+.1f}" if signed else f"{100 * value:.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def difference(value, reference):

@@ -83,8 +83,9 @@ def read_stamp(root):
     return stamp if isinstance(stamp, dict) else {}
 
 
-def write_stamp(root, digest, scans):
-    write_json(root / STAMP, {"digest": digest, "files": scans})
+def write_stamp(root, digest, scans, experiment):
+    """``experiment``: the id that MLflow has for the one that holds the runs."""
+    write_json(root / STAMP, {"digest": digest, "files": scans, "experiment": experiment})
 
 
 class FileScanner:

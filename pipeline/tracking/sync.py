@@ -9,14 +9,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import params as params_file
-from pipeline.tracking import collect, server, stamp, views
+from pipeline.tracking import collect, server, stamp
 from pipeline.tracking.datasets import dataset_records
 from pipeline.tracking.freshness import locked_stages, stale_stages
 from pipeline.tracking.lineage import locked_outputs
 from pipeline.tracking.records import Project
 from pipeline.tracking.trained_models import collect_models
+from pipeline.tracking.where import where
 
 UP_TO_DATE = "the MLflow mirror is up to date"
+INCOMPLETE = "the MLflow mirror is incomplete"
 BUSY = "another mirror of this project is running, and what is new here is not in MLflow yet"
 AGAIN = "the files are complete; `python -m pipeline.tracking sync` tries again"
 STAGE_SECONDS = 15
@@ -109,10 +111,10 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
         warn(problem)
     experiment = write_runs(uri, params, project, folder, parent, children, models, seconds)
     if experiment is None:
-        return "the MLflow mirror is incomplete"
+        return INCOMPLETE
     clean = not live and not folder.problems
-    stamp.write_stamp(root, digest if clean else None, scanner.used)
-    return summary(uri, experiment, folder, children, models)
+    stamp.write_stamp(root, digest if clean else None, scanner.used, experiment)
+    return summary(uri, project, experiment, folder, children, models)
 
 
 def find_folder(root, params, scanner, running):
@@ -158,23 +160,14 @@ def artifact_location(params, uri, project):
     return place if place is None or urlsplit(place).scheme else (project / place).as_uri()
 
 
-def summary(uri, experiment, folder, children, models):
+def summary(uri, project, experiment, folder, children, models):
     stale = ", ".join(sorted(folder.stale))
     left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
     text = f"mirrored 1 pipeline run and {len(children)} stage runs"
     text += f", {len(models)} models{left_out}" if models else left_out
-    return f"{text}\n{where_to_look(uri, experiment)}"
-
-
-def where_to_look(uri, experiment):
-    """The page of the configurations, with their APs."""
-    page = views.address(experiment)
-    if server.is_remote(uri):
-        return f"see {server.printable(uri).rstrip('/')}{page}"
-    place = "" if server.database_file(uri) else f" --backend-store-uri {server.printable(uri)}"
-    return f"`mlflow ui{place}` shows them at http://127.0.0.1:5000{page}"
+    return f"{text}\n{where(uri, project, experiment)}"
 
 
 def warn(text):
     print(f"warning: {text}", file=sys.stderr)
-    return "the MLflow mirror is incomplete"
+    return INCOMPLETE

@@ -8,6 +8,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from pipeline.compute.chain_progress import with_whole_run
 from pipeline.files import atomic_path
 from pipeline.tracking.background import LiveMirror
 from pipeline.training.usage import system_usage
@@ -33,7 +34,7 @@ class ScalarsHook(Hook):
         if not (last or self.every_n_inner_iters(batch_idx, self.interval)):
             return
         tags, text = runner.log_processor.get_log_after_iter(runner, batch_idx, "train")
-        print(text, flush=True)
+        print(with_whole_run(text, runner.message_hub.get_info("eta")), flush=True)
         line = {"step": runner.iter + 1, "epoch": runner.epoch + 1}
         # a step that fp16 skips has an infinite gradient norm, which JSON cannot hold
         line |= {k: float(v) for k, v in tags.items() if math.isfinite(v)}

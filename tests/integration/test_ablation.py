@@ -156,7 +156,7 @@ def check_table(project, output):
         reference = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/exps")
         own = next(line for line in reference.split() if f"/parts-{member}-" in line)
         found = json.loads(run(project, "git", "show", f"{own}:reports/metrics/bacl.json"))
-        assert float(row["AP"]) == found["AP"]
+        assert float(row["AP"]) == pytest.approx(100 * found["AP"])
 
 
 def check_experiments(project):

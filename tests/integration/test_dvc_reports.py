@@ -51,7 +51,7 @@ def test_metrics_diff_has_a_line_for_each_changed_ap_and_no_other(project):
     found = json.loads(dvc(project, "metrics", "diff", "--json", "HEAD~1", "HEAD"))
     changed = found["reports/summary.json"]
     assert list(changed) == ["bacl.APr"]
-    assert changed["bacl.APr"]["new"] == 0.9
+    assert changed["bacl.APr"]["new"] == 90
 
 
 def test_exp_show_has_four_columns_a_method(project):
@@ -78,4 +78,4 @@ def test_plots_diff_shows_both_revisions_in_every_plot(project):
         for p in found["data"][PLOTS[0]][0]["content"]["data"]["values"]
         if p["group"] == "rare"
     }
-    assert rare["HEAD", "bacl"] == "0.9" != rare["HEAD~1", "bacl"]
+    assert rare["HEAD", "bacl"] == "90.0" != rare["HEAD~1", "bacl"]

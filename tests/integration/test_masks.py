@@ -84,7 +84,7 @@ def test_metrics_and_report_speak_of_masks(project):
     page = (project / "reports/index.html").read_text(encoding="utf-8")
     assert "<h3>Mask AP</h3>" in page and '<path class="mask"' in page
     table = pd.read_csv(project / "reports/ap_by_frequency_segm.csv")
-    assert table.AP.tolist() == [metrics["segm/AP"]]
+    assert table.AP.tolist() == [pytest.approx(100 * metrics["segm/AP"])]
 
 
 def test_masks_are_resampled_as_the_boxes_are(project):

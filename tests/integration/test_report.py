@@ -302,7 +302,7 @@ def test_what_was_diagnosed_is_shown(html):
     for section in ("spread", "errors", "classifier"):
         assert f'<h2 id="{section}">' in html and f'<a href="#{section}">' in html
     text = " ".join(" ".join(Page(html).text).split())
-    assert "Expected calibration error: softmax 0.125, bce 0.125, bacl 0.125." in text
+    assert "Expected calibration error, in points: softmax 12.5, bce 12.5, bacl 12.5." in text
     assert "PENCIL 9 none 60 40.0 % 10.0 %" in text
 
 
@@ -324,7 +324,7 @@ def test_masks_have_seeds_and_intervals_of_their_own(project):
     assert "mask APr" in masks and "mask" not in boxes
     assert masks.count('<tr><th scope="row">') == 2 and boxes.count('<tr><th scope="row">') == 3
     seeds = pd.read_csv(project / "reports/over_seeds.csv").set_index("row")
-    assert seeds.segm_AP_delta["bacl"] == pytest.approx(ap["bacl"] - ap["softmax"])
+    assert seeds.segm_AP_delta["bacl"] == pytest.approx(100 * (ap["bacl"] - ap["softmax"]))
     assert seeds.segm_AP_low["bacl"] < seeds.segm_AP_delta["bacl"] < seeds.segm_AP_high["bacl"]
     assert pd.isna(seeds.segm_AP["bce"]) and seeds.AP.notna().all()
     difference = f"{100 * (ap['bacl'] - ap['softmax']):+.1f} [+"

@@ -88,7 +88,7 @@ def test_two_runs_that_should_be_the_same_and_are_not_are_told(capsys):
     assert row.values("AP") == [0.4]
     error = capsys.readouterr().err
     assert "workspace and experiment have the same settings and seed but not" in error
-    assert "bacl: AP 0.4 and 0.41" in error
+    assert "bacl: AP 40.0 and 41.0" in error
     assert "workspace counts" in error
     assert "third" not in error
 
@@ -208,9 +208,9 @@ def test_the_formats():
     assert r"$-$11.0 [$-$11.0, $-$11.0]$^*$" in tex
     first, second = csv.DictReader(io.StringIO(to_csv(table)))
     assert (first["n"], first["seeds"], first["AP_delta"]) == ("2", "0 1", "")
-    assert float(second["AP"]) == 0.3
-    assert float(second["AP_delta"]) == pytest.approx(-0.11)
-    assert float(second["AP_low"]) == pytest.approx(-0.11)
+    assert float(second["AP"]) == 30
+    assert float(second["AP_delta"]) == pytest.approx(-11)
+    assert float(second["AP_low"]) == pytest.approx(-11)
 
 
 def test_ties_are_all_bold_and_what_is_undefined_is_none():

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
+from pipeline.percent import percent
 from pipeline.reporting import table_texts as texts
 from pipeline.reporting import tables
 from pipeline.reporting.published import Published
@@ -32,13 +33,12 @@ def both():
     )
 
 
-def test_csv_has_both_tables_side_by_side_in_full_precision(both):
+def test_csv_has_both_tables_side_by_side_in_unrounded_percent(both):
     assert texts.to_csv(both) == (
         "method,AP,delta_AP,APr,delta_APr,APc,delta_APc,APf,delta_APf,fixed_AP,fixed_APr,"
         "AP50,AP75,APs,APm,APl,AR300\n"
-        "soft_max,0.25,0.0,0.1,0.0,0.25,0.0,0.5,0.0,0.3,0.125,0.4,0.2,0.1,0.2,,0.5\n"
-        "a&b 50%,0.3125,0.0625,0.15,0.04999999999999999,0.2,-0.04999999999999999,0.5,0.0,0.3,0.25,"
-        "0.5,0.2,0.1,0.2,,0.5\n"
+        "soft_max,25.0,0.0,10.0,0.0,25.0,0.0,50.0,0.0,30.0,12.5,40.0,20.0,10.0,20.0,,50.0\n"
+        "a&b 50%,31.25,6.25,15.0,5.0,20.0,-5.0,50.0,0.0,30.0,25.0,50.0,20.0,10.0,20.0,,50.0\n"
     )
 
 
@@ -75,7 +75,8 @@ def test_tex_is_booktabs_with_escaped_names(both):
 
 def test_a_group_without_categories_is_none_in_texts_and_empty_in_csv():
     table = make({"m": metrics(0.2, 0.3, 0.1, None, 0.2, 0.2, 0.2, None)}, "m")
-    assert texts.to_csv(table).splitlines()[1].startswith("m,0.2,0.0,,,0.2,0.0,0.2,0.0,0.2,,0.3")
+    line = texts.to_csv(table).splitlines()[1]
+    assert line.startswith("m,20.0,0.0,,,20.0,0.0,20.0,0.0,20.0,,30.0")
     assert tables.WHY_NONE in texts.to_markdown(table)
     assert f"% {tables.WHY_NONE}" in texts.to_tex(table)
     assert "| none | none | 20.0 |" in texts.to_markdown(table)
@@ -165,7 +166,7 @@ def test_what_would_format_is_escaped_and_nothing_else(text, markdown, tex):
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-1, 1))
 def test_percent_is_the_rounded_number_and_zero_has_no_sign(value):
-    text = tables.percent(value, signed=True)
+    text = percent(value, signed=True)
     assert float(text) == pytest.approx(100 * value, abs=0.05 + 1e-9)
     assert text == "0.0" if float(text) == 0 else text[0] in "+-"
 
@@ -196,8 +197,8 @@ def test_masks_have_a_table_of_their_own():
     found = {m: with_masks(metrics(*[ap] * len(KEYS))) for m, ap in (("a", 0.4), ("b", 0.5))}
     text = texts.to_csv(tables.mask_tables(found, "a", LVIS)).splitlines()
     assert text[0].endswith("delta_APf,fixed_AP,fixed_APr,AP50,AP75,APs,APm,APl,AR300")
-    assert text[1] == "a,0.2,0.0,0.2,0.0,0.2,0.0,0.2,0.0,0.2,0.2,0.2,0.2,0.05,0.1,,0.25"
-    assert text[2].startswith("b,0.25,0.04999999999999999,0.25,")
+    assert text[1] == "a,20.0,0.0,20.0,0.0,20.0,0.0,20.0,0.0,20.0,20.0,20.0,20.0,5.0,10.0,,25.0"
+    assert text[2].startswith("b,25.0,5.0,25.0,")
     assert "segm" not in texts.to_csv(tables.box_tables(found, "a", LVIS))
 
 
