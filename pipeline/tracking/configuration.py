@@ -4,6 +4,8 @@ import hashlib
 import json
 from dataclasses import MISSING, fields, is_dataclass
 
+from pipeline.masking import masked
+
 NOT_PART = ("compute", "tracking")  # they change where and how fast, not what
 
 
@@ -17,6 +19,10 @@ def resolved(params):
 
 
 def plain(value):
+    """Mappings, lists and single values; texts without what is secret in them, so that a new
+    password makes no new configuration."""
+    if isinstance(value, str):
+        return masked(value)
     if is_dataclass(value):
         return {f.metadata.get("key", f.name): plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
