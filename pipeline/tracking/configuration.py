@@ -1,8 +1,11 @@
 """What tells two runs of the pipeline apart: the parameters that change a result, and the data."""
 
 import hashlib
+import io
 import json
 from dataclasses import MISSING, fields, is_dataclass
+
+from ruamel.yaml import YAML
 
 from pipeline.masking import masked
 
@@ -16,6 +19,18 @@ def resolved(params):
     """
     values = plain(params)
     return {key: value for key, value in values.items() if key not in NOT_PART and value != {}}
+
+
+def without_place(text):
+    """The text of params.yaml without where and how things run, which is nobody else's business."""
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 10**6, True
+    values = yaml.load(text)
+    for key in NOT_PART:
+        values.pop(key, None)
+    out = io.StringIO()
+    yaml.dump(values, out)
+    return out.getvalue()
 
 
 def plain(value):
