@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline import params
 from pipeline.files import write_text
+from pipeline.masking import mask_output
 
 FOLDER = Path("configs", "presets")
 
@@ -87,6 +88,7 @@ def main():
 
 
 if __name__ == "__main__":
+    mask_output()
     try:
         main()
     except (ValueError, OSError) as error:

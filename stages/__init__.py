@@ -16,6 +16,7 @@ from pipeline.compute.signals import (
     leave_on_signals,
     stop_on_signals,
 )
+from pipeline.masking import mask_output
 
 
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
@@ -33,6 +34,7 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     if takes_name:
         parser.add_argument("name", help="which one: a name from params.yaml")
     arguments = parser.parse_args()
+    mask_output()
     try:
         stop_on_signals()
         if "DVC_STAGE" in os.environ:  # a stage started by hand outlives its terminal as usual

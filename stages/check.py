@@ -1,18 +1,20 @@
 """Check params.yaml, all of it: a misspelt key that no stage reads is found here.
 
-reads   params.yaml
+reads   params.yaml, dvc.lock
+removes outputs of methods that params.yaml no longer has, where DVC can bring them back
 writes  data/.checked, so that `prepare` runs after this: DVC empties data/<name> before it
 """
 
 from pipeline import params
 from pipeline.files import write_text
+from pipeline.leftovers import remove_leftovers
 from pipeline.params.notes import notes
 from stages import run_stage
 
 
 def check() -> None:
     settings = params.load()
-    for line in notes(settings.classifier):
+    for line in (*notes(settings.classifier), *remove_leftovers(settings)):
         print(line)
     write_text("data/.checked", "params.yaml is valid\n")
 

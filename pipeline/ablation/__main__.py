@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from pipeline.compute.signals import PREEMPTED, Preempted
+from pipeline.masking import mask_output
 
 
 def main() -> int:
@@ -59,6 +60,7 @@ def ablate(path, workers, only_list):
 
 
 if __name__ == "__main__":
+    mask_output()
     try:
         sys.exit(main())
     except (ValueError, OSError) as error:

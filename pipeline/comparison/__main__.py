@@ -20,6 +20,8 @@ examples
 import argparse
 import sys
 
+from pipeline.masking import mask_output
+
 
 def main():
     arguments = parse_arguments()
@@ -74,6 +76,7 @@ def condition(text):
 
 
 if __name__ == "__main__":
+    mask_output()
     try:
         main()
     except (ValueError, OSError) as error:

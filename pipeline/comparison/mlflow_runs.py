@@ -15,7 +15,8 @@ from typing import get_type_hints
 from pipeline import params as blocks
 from pipeline.comparison.records import Finished, Result, parse_replicates
 from pipeline.params import Params, load, parse
-from pipeline.tracking import server
+from pipeline.tracking import messages, server
+from pipeline.tracking.scale import to_fraction
 
 PARENT = "mlflow.parentRunId"
 
@@ -33,13 +34,14 @@ def runs_of(experiment: str, uri: str | None = None) -> list[Finished]:
         raise ValueError(f"MLflow at {server.printable(uri)} does not answer: {reason}")
     server.use_short_timeouts(patient=True)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
     try:
         return read_experiment(MlflowClient(tracking_uri=uri), experiment, server.printable(uri))
-    except MlflowException as error:
-        reason = " ".join(str(error).split())[:200]
+    except ValueError:
+        raise
+    except Exception as error:  # of MLflow's, its database's or HTTP's libraries
+        reason = messages.explain(error, uri)
         raise ValueError(f"MLflow at {server.printable(uri)} failed: {reason}") from None
 
 
@@ -89,7 +91,10 @@ def data_digests(run) -> dict[str, str]:
 
 
 def read_result(client, run, method) -> Result:
-    metrics = {key.replace("AR300", "AR@300"): v for key, v in run.data.metrics.items()}
+    metrics = {
+        key.replace("AR300", "AR@300"): to_fraction(value, run.data.tags)
+        for key, value in run.data.metrics.items()
+    }
     bootstrap = f"reports/diagnosis/{method}/bootstrap.csv"
     listed = client.list_artifacts(run.info.run_id, str(Path(bootstrap).parent))
     if bootstrap not in [file.path for file in listed]:

@@ -11,6 +11,7 @@ from pipeline.compute.signals import PREEMPTED, Preempted, ignore_signals, stop_
 from pipeline.compute.slurm_guard import Guard
 from pipeline.compute.task import Task
 from pipeline.files import write_text
+from pipeline.masking import mask_output
 
 
 class Job:
@@ -23,6 +24,7 @@ class Job:
 
     def __call__(self):
         """Ends the process itself: submitit's own ends are a traceback, or asking for a requeue."""
+        mask_output()
         stop_on_signals()
         sys.exit(self.exit_code())
 

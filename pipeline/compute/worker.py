@@ -12,10 +12,12 @@ from pipeline.compute.signals import (
     ignore_signals,
     stop_on_signals,
 )
+from pipeline.masking import mask_output
 
 
 def main(path: Path) -> None:
     """Run the task's work; leave a user's mistake in a file beside it, where the launcher looks."""
+    mask_output()
     die_with_parent(int(os.environ["LAUNCHER_PID"]))
     stop_on_signals()
     try:

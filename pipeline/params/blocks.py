@@ -171,7 +171,8 @@ class Tracking:
 
     ``artifacts``: where a new experiment keeps its files, a folder or such as s3://bucket/path;
     left out, a server's own place, and mlartifacts/ in the project's folder with SQLite.
-    ``models``: whether it also gets the final models, whose weights may be large.
+    ``models``: whether it also gets the final models, whose weights may be large; they are
+    registered as ``model_prefix``<method>.
     """
 
     enabled: bool = True
@@ -179,8 +180,13 @@ class Tracking:
     experiment: str = "bacl"
     artifacts: str = ""
     models: bool = True
+    model_prefix: str = ""
 
     def __post_init__(self):
+        if set(self.model_prefix) & set("/:"):
+            raise ValueError(
+                f"tracking.model_prefix is {self.model_prefix!r}; MLflow takes no / and no : there"
+            )
         scheme = self.uri.partition(":")[0]
         if not scheme.startswith("sqlite"):
             scheme = scheme.partition("+")[0]

@@ -12,12 +12,14 @@ import signal
 import sys
 from pathlib import Path
 
+from pipeline.masking import mask_output
 from pipeline.tracking.sync import sync
 
 LIVE_LIMIT_SECONDS = 120
 
 
 def main():
+    mask_output()
     arguments = parse_arguments()
     if arguments.live:
         os.nice(10)

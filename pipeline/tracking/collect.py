@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from pipeline.files import read_json
 from pipeline.tracking import configuration, lineage
 from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
+from pipeline.tracking.scale import TAG, to_percent
 
 DESCRIPTION = "mlflow.note.content"  # Markdown
 LONGEST_TAG = 5000  # in bytes of UTF-8 this stays below MLflow's 8000
 FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}
-# A parent has all numbers of its headline method and these of every one; each is a chart in MLflow
+# Of its other methods a parent has these alone: each is a column and a chart in MLflow
 SHOWN = ("AP", "APr", "APc", "APf")
 ENVIRONMENT_METRICS = ("seconds", "iterations", "peak_memory_mb")
 
@@ -58,6 +59,7 @@ def collect_pipeline(project, children):
             "config_hash": configuration.config_hash(params, digests),
             "project": project.identity,
             "method": headline,
+            **TAG,
             "mlflow.source.name": "dvc.yaml",
             "mlflow.source.type": "PROJECT",
             **group_tags(project),
@@ -73,9 +75,9 @@ def collect_pipeline(project, children):
         for child in children
         if child.tags["stage"].startswith("evaluate@")
     }
-    record.metrics |= evaluated.get(headline, {})
     for method, metrics in evaluated.items():
-        record.metrics |= {f"{clean(method)}/{k}": metrics[k] for k in SHOWN if k in metrics}
+        shown = metrics if method == headline else SHOWN
+        record.metrics |= {column(method, k): metrics[k] for k in shown if k in metrics}
     names = {child.tags["stage"] for child in children}
     if "report" in names:
         record.artifacts += report_files(root)
@@ -88,6 +90,18 @@ def collect_pipeline(project, children):
     complete = needed <= names and all(child.finished for child in children)
     record.finished = complete and not project.problems
     return record
+
+
+def columns(params):
+    """The metrics of a parent that MLflow's table shows, the headline method's first."""
+    headline = configuration.headline_method(params)
+    others = [method for method in params.report.methods if method != headline]
+    return [column(headline, key) for key in SHOWN] + [column(m, "AP") for m in others]
+
+
+def column(method, metric):
+    """Says whose AP it is."""
+    return f"{clean(method)}/{metric}"
 
 
 def description(table):
@@ -225,8 +239,9 @@ def collect_evaluate(project, method):
     if not project.is_current(f"evaluate@{method}", path):
         return None
     record = stage_record("evaluate", method)
+    record.tags |= TAG
     with noting(project, path):
-        record.metrics = numbers(read_json(path))
+        record.metrics = {k: to_percent(v) for k, v in numbers(read_json(path)).items()}
     record.artifacts = existing(project.root / "reports" / "per_category", f"{method}.csv")
     add_times(record, path, *(file for file, _ in record.artifacts))
     record.artifacts += diagnosis_files(project, method)

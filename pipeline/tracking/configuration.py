@@ -1,8 +1,13 @@
 """What tells two runs of the pipeline apart: the parameters that change a result, and the data."""
 
 import hashlib
+import io
 import json
 from dataclasses import MISSING, fields, is_dataclass
+
+from ruamel.yaml import YAML
+
+from pipeline.masking import masked
 
 NOT_PART = ("compute", "tracking")  # they change where and how fast, not what
 
@@ -16,7 +21,23 @@ def resolved(params):
     return {key: value for key, value in values.items() if key not in NOT_PART and value != {}}
 
 
+def without_place(text):
+    """The text of params.yaml without where and how things run, which is nobody else's business."""
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 10**6, True
+    values = yaml.load(text)
+    for key in NOT_PART:
+        values.pop(key, None)
+    out = io.StringIO()
+    yaml.dump(values, out)
+    return out.getvalue()
+
+
 def plain(value):
+    """Mappings, lists and single values; texts without what is secret in them, so that a new
+    password makes no new configuration."""
+    if isinstance(value, str):
+        return masked(value)
     if is_dataclass(value):
         return {f.metadata.get("key", f.name): plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.masking import masked
 from pipeline.params import LvisData, SymbolsData
 from pipeline.tracking import configuration
 
@@ -48,6 +49,7 @@ def source_of(data, split, root):
         from pipeline.data.lvis import RELEASES
 
         key = f"{split}_annotations"
-        return "http", {"url": data.urls.get(key, RELEASES[data.version].archives[key].url)}
+        url = data.urls.get(key, RELEASES[data.version].archives[key].url)
+        return "http", {"url": masked(url)}
     path = Path(data.source).expanduser() / getattr(data, split).annotations
     return "local", {"uri": str((root / path).absolute())}

@@ -7,7 +7,6 @@ out in a temporary folder, and mirrors that.
 
 import io
 import subprocess
-import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from pipeline import params as params_file
 from pipeline.ablation.experiments import finished
+from pipeline.dvc_cache import cache_folder, cached
 from pipeline.files import read_json
 from pipeline.tracking import collect, server, stamp
 from pipeline.tracking.freshness import locked_stages
@@ -77,14 +77,6 @@ def mirror_one(root, reference, cache, folder, copy):
         return f"left out: {error}"
 
 
-def cache_folder(root):
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"dvc cache dir: {' '.join(done.stderr.split())}")
-    return root / done.stdout.strip() / "files" / "md5"
-
-
 def git(root, *arguments):
     done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True)
     if done.returncode:
@@ -129,7 +121,3 @@ def link(cache, md5, target):
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(source)
     return source.is_file()
-
-
-def cached(cache, md5):
-    return cache / md5[:2] / md5[2:]

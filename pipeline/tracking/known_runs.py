@@ -1,14 +1,18 @@
 """Which runs that the server has already are those of this very training.
 
 A configuration that is trained again, on another machine or by edited code, is another parent run;
-what belongs together tell the trainings (``Record.identity``) noted on its children.
+what belongs together tell the trainings (``Record.identity``) noted on its children. Runs of other
+checkouts are read and never changed: one that shows the same already, because its files came from
+there by `dvc pull`, is not made a second time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlflow.entities import ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from pipeline.tracking.scale import SCALE
 
 SUPERSEDED = "superseded"  # the tag of runs that the mirror itself has thrown away
 FINISHED = "FINISHED"
@@ -32,13 +36,23 @@ class Family:
     def is_made_by(self, record):
         return self.parent.data.tags.get("project") == record.tags["project"]
 
-    def holds(self, trainings, ours):
+    def holds(self, trainings):
         """Whether these are its trainings, or, as long as it is not finished, may become so."""
         if self.is_finished():
             return self.trainings <= trainings and bool(self.trainings or not trainings)
         stages = dict(trainings)
-        agree = all(stages.get(stage, known) == known for stage, known in self.trainings)
-        return agree and (ours or bool(self.trainings & trainings))
+        return all(stages.get(stage, known) == known for stage, known in self.trainings)
+
+    def shows(self, trainings, record):
+        """Whether it is complete, and says of these trainings what the record says."""
+        run = self.parent
+        return (
+            self.is_finished()
+            and is_active(run)
+            and self.trainings == trainings
+            and run.data.metrics == record.metrics
+            and run.data.tags.get(SCALE) == record.tags[SCALE]
+        )
 
 
 @dataclass
@@ -46,34 +60,40 @@ class Known:
     """What there is of these very trainings: the parent run or None, and all children.
 
     Some may still hang at ``replaced`` parents, which show what the files no longer have.
+    ``elsewhere``: another checkout has mirrored them, and there is nothing left to do.
     """
 
-    parent: Any
-    children: list
-    replaced: list
+    parent: Any = None
+    children: list = field(default_factory=list)
+    replaced: list = field(default_factory=list)
+    elsewhere: bool = False
 
 
 def find_known(client, experiment, parent, children):
     """``Known`` of these records.
 
     Runs that a request made twice become one, the fullest, out of the bin if need be. What this
-    project (its tag) left unfinished and began anew is thrown away; others' runs stay as they are.
+    checkout left unfinished and began anew is thrown away.
     """
     config = parent.tags["config_hash"]
     same = f"tags.kind = 'pipeline' and tags.config_hash = '{config}'"
     families = [
-        Family(run, children_of(client, experiment, run))
-        for run in find_runs(client, experiment, same)
+        Family(run, children_of(client, experiment, run, parent.tags["project"]))
+        for run in find_runs(client, experiment, same, parent.tags["project"])
     ]
+    own = [family for family in families if family.is_made_by(parent)]
     trainings = {(child.tags["stage"], child.identity) for child in children if child.identity}
-    mine = [f for f in families if f.holds(trainings, f.is_made_by(parent))]
-    replaced = [f for f in mine if has_lost_values(f.parent, parent)]
+    mine = [family for family in own if family.holds(trainings)]
+    others = [family for family in families if family not in own]
+    if not mine and any(family.shows(trainings, parent) for family in others):
+        return Known(elsewhere=True)
+    replaced = [f for f in mine if is_outdated(f.parent, parent)]
     mine = [f for f in mine if f not in replaced]
     mine.sort(key=lambda family: (family.is_finished(), *fullness(family.parent)))
     kept = [*mine[-1:], *replaced]
-    for family in families:
+    for family in own:
         left = not family.is_finished() or (not family.trainings and bool(trainings))
-        if family not in kept and left and family.is_made_by(parent):
+        if family not in kept and left:
             throw_away(client, *family.children, family.parent)
     return Known(
         restored(client, mine[-1].parent) if mine else None,
@@ -90,33 +110,40 @@ def child_of(client, known, stage):
     return last and restored(client, last)
 
 
-def find_runs(client, experiment, condition):
-    """Also those that a user put in the bin: the mirror shows what the files say."""
+def find_runs(client, experiment, condition, project):
+    """Also those that a user put in the bin: the mirror shows what the files say.
+
+    What a killed mirror of ``project``
+    was throwing away goes.
+    """
     order, found, token = ["attributes.start_time ASC"], [], None
     while token is None or token:
         page = client.search_runs([experiment], condition, ViewType.ALL, 1000, order, token)
         found += page
         token = page.token or ""
     left = [run for run in found if SUPERSEDED in run.data.tags]
-    for run in filter(is_active, left):  # by a mirror that was killed between two requests
-        client.delete_run(run.info.run_id)
+    for run in left:
+        if is_active(run) and run.data.tags.get("project") == project:
+            client.delete_run(run.info.run_id)
     return [run for run in found if run not in left]
 
 
-def children_of(client, experiment, run):
-    return find_runs(client, experiment, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
+def children_of(client, experiment, run, project):
+    condition = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'"
+    return find_runs(client, experiment, condition, project)
 
 
 def stage_of(run):
     return run.data.tags.get("stage")
 
 
-def has_lost_values(run, record):
+def is_outdated(run, record):
     """Whether the run has metrics that the complete files no longer have, such as an AP that is
-    undefined now: MLflow cannot take one back."""
+    undefined now, or has them on another scale: MLflow cannot take one back."""
     curves = {key for key, *_ in record.points}
-    complete = record.finished and record.metrics
-    return bool(complete and run.data.metrics.keys() - record.metrics.keys() - curves)
+    lost = run.data.metrics.keys() - record.metrics.keys() - curves
+    other_scale = run.data.metrics and run.data.tags.get(SCALE) != record.tags.get(SCALE)
+    return bool(record.finished and record.metrics and (lost or other_scale))
 
 
 def fullness(run):

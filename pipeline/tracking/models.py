@@ -13,35 +13,61 @@ from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from pipeline.serving import package
-from pipeline.tracking.store import still_there
+from pipeline.tracking import ownership
+from pipeline.tracking.places import still_there
+from pipeline.tracking.scale import SCALE, to_fraction
 from pipeline.tracking.trained_models import AP, IDENTITY, VAL
 
 ALIAS = "best"
+MADE_BY_US = "A version is a training of this method."
 RULE = (
-    "A version is a training of this method. `best` is the version with the highest AP on the val "
+    f"{MADE_BY_US} `best` is the version with the highest AP on the val "
     "annotations that the newest version was evaluated on; of equal ones the oldest."
 )
 MODEL_ID = "model_id"  # a tag, because a version's own field does not come back from SQLite
-CHANGING = (VAL, AP)  # tags that another evaluation of the same model renews
+SET = "best_by_rule"  # a tag: the version that the mirror has put the alias on, from which one
+CHANGING = (VAL, AP, SCALE)  # tags that another evaluation of the same model renews
 READY = "READY"
 
 
-def put_model(client, experiment, model, training_run, evaluation_run):
-    """Log, register and describe one model, as far as it is not yet; then move the alias."""
-    version = only_one_version(client, model)  # perhaps by a run of another configuration
+def put_model(client, target, experiment, model, training_run, evaluation_run):
+    """Log, register and describe one model, as far as it is not yet; then move the alias.
+
+    Returns notes of what was left alone: a name, or an alias, that somebody else has given.
+    """
+    name = target.model_prefix + model.method
+    if not may_register(client, name, target.repository):
+        logged = put_logged_model(client, experiment, model, training_run)
+        attach(client, model, logged, training_run, evaluation_run)
+        return [
+            f"the registered model {name} is not of this project, and gets no version of "
+            f"{model.method}; set tracking.model_prefix to have names of your own"
+        ]
+    version = only_one_version(client, name, model)  # perhaps by a run of another configuration
     logged = version and logged_model_of(client, version)
     if logged and not still_there(logged.artifact_location):
         upload(client, model, logged, training_run)
     if not logged:
         logged = put_logged_model(client, experiment, model, training_run)
-        register(client, model, logged, training_run)
+        register(client, name, model, logged, training_run)
     attach(client, model, logged, training_run, evaluation_run)
-    move_alias(client, model.method)
+    renew_tags(client, only_one_version(client, name, model), model)
+    return move_alias(client, name)
 
 
-def only_one_version(client, model):
+def may_register(client, name, repository):
+    """Make the registered model where there is none; False of one that somebody else has made."""
+    found = client.search_registered_models(f"name = '{name}'")
+    if not found:
+        client.create_registered_model(name, ownership.owner_tag(repository), RULE)
+        return True
+    unmarked = (found[0].description or "").startswith(MADE_BY_US)
+    return ownership.is_ours(found[0].tags, repository, unmarked)
+
+
+def only_one_version(client, name, model):
     """The version of this very model, or None; a later one comes from a request that was late."""
-    same = [v for v in versions(client, model.method) if v.tags[IDENTITY] == model.identity]
+    same = [v for v in versions(client, name) if v.tags[IDENTITY] == model.identity]
     for version in same[1:]:
         client.delete_model_version(version.name, version.version)
     return same[0] if same else None
@@ -100,11 +126,9 @@ def upload(client, model, logged, run):
         client.log_model_artifacts(logged.model_id, str(folder))
 
 
-def register(client, model, logged, run):
-    if not client.search_registered_models(f"name = '{model.method}'"):
-        client.create_registered_model(model.method, description=RULE)
+def register(client, name, model, logged, run):
     client.create_model_version(
-        model.method,
+        name,
         # not models:/<id>, which the store would look up in the process's global tracking URI
         source=logged.artifact_location,
         run_id=run.info.run_id,
@@ -122,7 +146,9 @@ def attach(client, model, logged, training_run, evaluation_run):
     if logged.model_id not in {output.model_id for output in known}:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     log_metrics(client, model, logged, evaluation_run.info.run_id)
-    version = only_one_version(client, model)
+
+
+def renew_tags(client, version, model):
     for key in CHANGING:
         if key in model.tags and version.tags.get(key) != model.tags[key]:
             client.set_model_version_tag(version.name, version.version, key, model.tags[key])
@@ -145,20 +171,34 @@ def log_metrics(client, model, logged, run_id):
 
 
 def move_alias(client, name):
-    """Again until it stays: another mirror may add a version between the look and the move."""
+    """Again until it stays: another mirror may add a version between the look and the move.
+
+    A person's choice stays: the alias is on another version than the mirror has put it on last.
+    The tag names both versions while it moves, so that a mirror that is killed then, or one that
+    looks then, does not take the move for a person's.
+    """
     while best := best_version(versions(client, name)):
-        if str(best.version) == holder(client, name):
-            return
-        client.set_registered_model_alias(name, ALIAS, best.version)
-
-
-def holder(client, name):
-    version = client.get_registered_model(name).aliases.get(ALIAS)
-    return None if version is None else str(version)
+        registered, wanted = client.get_registered_model(name), str(best.version)
+        holder = str(registered.aliases.get(ALIAS) or "")
+        ours = registered.tags.get(SET)
+        if holder != wanted and holder and ours and holder not in ours.split(" to "):
+            return [
+                f"the alias {ALIAS} of {name} stays on version {holder}, where somebody has put "
+                f"it; delete the alias to have it on the best by the rule, now version {wanted}"
+            ]
+        if holder != wanted:
+            client.set_registered_model_tag(name, SET, f"{holder} to {wanted}")
+            client.set_registered_model_alias(name, ALIAS, wanted)
+        elif ours != wanted:
+            client.set_registered_model_tag(name, SET, wanted)
+        else:
+            break
+    return []
 
 
 def best_version(versions):
     """``RULE``; ``versions`` from old to new, None where the newest has no AP to compare with."""
     val = versions[-1].tags.get(VAL)
     comparable = [v for v in versions if v.tags.get(VAL) == val and AP in v.tags]
-    return max(comparable, key=lambda v: float(v.tags[AP]), default=None)  # the first of equals
+    # the first of equals
+    return max(comparable, key=lambda v: to_fraction(float(v.tags[AP]), v.tags), default=None)

@@ -28,6 +28,24 @@ class Project:
         return [*params.representation, *params.pretrained, *params.classifier]
 
 
+@dataclass(frozen=True)
+class Target:
+    """Where the mirror goes.
+
+    ``artifacts``: where files shall lie, a URI; None: where the server keeps its own.
+    ``only_there``: an experiment that names another folder was copied from another project.
+    ``repository``: whose experiments and models may be changed (pipeline/tracking/ownership.py).
+    """
+
+    uri: str
+    experiment: str
+    artifacts: str | None
+    only_there: bool
+    repository: str
+    model_prefix: str
+    columns: list
+
+
 @dataclass
 class Record:
     """One run. Times are in ms since 1970; ``points`` are (key, value, step, ms since the

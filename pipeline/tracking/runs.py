@@ -6,10 +6,13 @@ Everything here can be done twice: a run is found by its tags, and only what it 
 import hashlib
 import json
 import logging
+import tempfile
 import time
+from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     BAD_REQUEST,
@@ -20,9 +23,9 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline.tracking import views
-from pipeline.tracking.known_runs import child_of, find_known, has_lost_values, throw_away
-from pipeline.tracking.store import still_there
+from pipeline.masking import masked
+from pipeline.tracking import configuration, ownership, places, server, views
+from pipeline.tracking.known_runs import child_of, find_known, is_outdated, throw_away
 
 METRICS_PER_BATCH = 800  # MLflow takes 1000 items in a request, of these 100 params and 100 tags
 OTHERS_PER_BATCH = 100
@@ -33,6 +36,8 @@ EXPERIMENT_TAGS = {
         "switch to Model training, top left."
     )
 }
+PARAMS = "params.yaml"
+SETTINGS = (PARAMS, "dvc.yaml", "dvc.lock", "config.py")  # where a user may have secrets
 TRIES = 10  # each of several mirrors may be overtaken at each kind of row
 OVERTAKEN = {
     ErrorCode.Name(code) for code in (BAD_REQUEST, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST)
@@ -56,23 +61,36 @@ def mirror(*arguments):
                 raise
 
 
-def mirror_once(uri, experiment, artifact_location, parent, children, datasets, models=()):
-    """Bring the runs of one configuration up to date; returns the experiment's id.
+@dataclass
+class Mirrored:
+    """``elsewhere``: by a colleague's checkout. ``notes``: what was left alone, and why."""
+
+    experiment: str
+    elsewhere: bool = False
+    notes: list = field(default_factory=list)
+
+
+def mirror_once(target, parent, children, datasets, models=()):
+    """Bring the runs of one configuration up to date.
 
     ``datasets`` are those of pipeline/tracking/datasets.py, ``models`` TrainedModels. Numbers go
     first, files after, models last: a store of files that fails leaves the numbers complete.
+    ``NotOurs`` where the experiment is not this project's.
     """
-    client = MlflowClient(tracking_uri=uri)
-    experiment = open_experiment(client, experiment, artifact_location)
+    client = MlflowClient(tracking_uri=target.uri)
+    opened = open_experiment(client, target)
+    experiment = opened.experiment_id
     known = find_known(client, experiment, parent, children)
+    if known.elsewhere:
+        return Mirrored(experiment, elsewhere=True)
     parent_run = put_run(client, experiment, parent, known.parent)
     put_datasets(client, parent_run, datasets)
     written = []
     inside = {MLFLOW_PARENT_RUN_ID: parent_run.info.run_id}
     for record in children:
-        record.tags |= inside
+        record.tags |= inside | {"project": parent.tags["project"]}
         run = child_of(client, known, record.tags["stage"])
-        if run and has_lost_values(run, record):
+        if run and is_outdated(run, record):
             throw_away(client, run)
             run = None
         run = put_run(client, experiment, record, run)
@@ -81,10 +99,21 @@ def mirror_once(uri, experiment, artifact_location, parent, children, datasets, 
     # a finished one is known again by its children's trainings, so it is finished after them
     set_status(client, parent_run, parent)
     throw_away(client, *known.replaced)  # their children have moved to the new one
+    if places.is_of_server(opened.artifact_location, target.artifacts, target.uri):
+        return Mirrored(experiment, notes=[no_files(opened)])
     for run, record in [(parent_run, parent), *written]:
         upload_artifacts(client, run, record)
-    put_models(client, experiment, models, {record.name: run for run, record in written})
-    return experiment
+    runs = {record.name: run for run, record in written}
+    return Mirrored(experiment, notes=put_models(client, target, experiment, models, runs))
+
+
+def no_files(experiment):
+    return (
+        f"files and models stay out of MLflow, numbers are there: the server keeps files in "
+        f"{experiment.artifact_location}, a folder of its own machine; start it with "
+        f"--serve-artifacts and take a new tracking.experiment, or, if this machine has that "
+        f"folder too, set tracking.artifacts to it"
+    )
 
 
 def put_datasets(client, run, datasets):
@@ -92,36 +121,67 @@ def put_datasets(client, run, datasets):
         client.log_inputs(run.info.run_id, [dataset_input(record) for record in datasets])
 
 
-def put_models(client, experiment, models, runs):
+def put_models(client, target, experiment, models, runs):
+    """Notes of what was left alone."""
+    notes = []
     for model in models:
         from pipeline.tracking.models import put_model  # imports for seconds
 
         training, evaluation = runs[model.training.name], runs[model.evaluation.name]
-        put_model(client, experiment, model, training, evaluation)
+        notes += put_model(client, target, experiment, model, training, evaluation)
+    return notes
 
 
-def open_experiment(client, name, artifact_location):
-    """The experiment's id; it is made, or taken out of the bin, and given its views, if need be."""
-    experiment = client.get_experiment_by_name(name)
+def open_experiment(client, target):
+    """The experiment; it is made, and given its views, if need be."""
+    experiment = client.get_experiment_by_name(target.experiment)
     if experiment is None:
-        return client.create_experiment(name, artifact_location, EXPERIMENT_TAGS | views.tags())
-    check_not_moved(experiment, artifact_location)
+        tags = EXPERIMENT_TAGS | views.tags(target.columns)
+        tags |= ownership.owner_tag(target.repository)
+        made = client.create_experiment(target.experiment, target.artifacts, tags)
+        return client.get_experiment(made)
+    check_owner(client, experiment, target)
+    check_place(experiment, target)
+    wanted = views.tags(target.columns, experiment.tags)
+    if ownership.OWNER not in experiment.tags:
+        wanted |= ownership.owner_tag(target.repository)
+    for key, text in wanted.items():
+        if experiment.tags.get(key) != text:
+            client.set_experiment_tag(experiment.experiment_id, key, text)
+    return experiment
+
+
+def check_owner(client, experiment, target):
+    """``NotOurs`` of what other people made, or have put in the bin. An empty experiment without
+    our tag was made to be used."""
+    number, name = experiment.experiment_id, experiment.name
     if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-    for key in views.tags().keys() - experiment.tags.keys():
-        client.set_experiment_tag(experiment.experiment_id, key, views.tags()[key])
-    return experiment.experiment_id
+        raise ownership.NotOurs(
+            f"somebody has put the experiment {name} in MLflow's bin; `mlflow experiments restore "
+            f"--experiment-id {number}` takes it out, or set another tracking.experiment"
+        )
+    unmarked = views.is_ours(experiment.tags)
+    if not ownership.is_ours(experiment.tags, target.repository, unmarked) and (
+        ownership.OWNER in experiment.tags or client.search_runs([number], "", ViewType.ALL, 1)
+    ):
+        raise ownership.NotOurs(
+            f"the experiment {name} is not of this project, and stays as it is; set another "
+            f"tracking.experiment, or give that one the tag {ownership.OWNER} = {target.repository}"
+        )
 
 
-def check_not_moved(experiment, own):
-    """MLflow would make the old folder again, and serve no file from the new one; ``own``: the
-    folder of this project's files, as far as it is one of this machine."""
-    place = experiment.artifact_location
-    if own and not place.startswith(own) and not still_there(place):
-        raise ValueError(
-            f"experiment {experiment.name} keeps its files in {place}, which is gone; if this "
-            "project has moved, remove its mlflow.db, which is made again; if not, set another "
-            "tracking.experiment"
+def check_place(experiment, target):
+    """MLflow would make an old folder again, or write into another project's."""
+    place, own = experiment.artifact_location, target.artifacts
+    folder = places.folder_of(place)
+    if folder is None or server.is_remote(target.uri) or places.is_inside(folder, own):
+        return
+    if target.only_there or not folder.is_dir():
+        whose = "another project's" if folder.is_dir() else "gone"
+        raise ownership.NotOurs(
+            f"experiment {experiment.name} keeps its files in {place}, which is {whose}; if this "
+            "project was moved or copied, remove its mlflow.db, which is made again; if not, set "
+            "another tracking.experiment, or tracking.artifacts to that folder"
         )
 
 
@@ -186,12 +246,29 @@ def upload_artifacts(client, run, record):
         return
     digest = hashlib.md5(usedforsecurity=False)
     for path, folder in record.artifacts:
-        digest.update(f"{folder}/{path.name}\n".encode() + path.read_bytes())
-    if run.data.tags.get("artifacts") == digest.hexdigest() and still_there(run.info.artifact_uri):
+        digest.update(f"{folder}/{path.name}\n".encode() + public_content(path))
+    there = places.still_there(run.info.artifact_uri)
+    if run.data.tags.get("artifacts") == digest.hexdigest() and there:
         return
-    for path, folder in record.artifacts:
-        client.log_artifact(run.info.run_id, str(path), folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        for path, folder in record.artifacts:
+            if path.name in SETTINGS:
+                path = write_public(path, Path(temporary, path.name))
+            client.log_artifact(run.info.run_id, str(path), folder)
     client.set_tag(run.info.run_id, "artifacts", digest.hexdigest())
+
+
+def write_public(path, copy):
+    copy.write_bytes(public_content(path))
+    return copy
+
+
+def public_content(path):
+    """The bytes that others may read."""
+    if path.name not in SETTINGS:
+        return path.read_bytes()
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return masked(configuration.without_place(text) if path.name == PARAMS else text).encode()
 
 
 def dataset_input(record):

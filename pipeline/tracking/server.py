@@ -15,6 +15,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from pipeline.masking import masked
+
 PROBE_SECONDS, PATIENT_PROBE_SECONDS = 5, 30
 LOCK_SECONDS = 120
 PROBE_PATH = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
@@ -47,7 +49,11 @@ def is_remote(uri):
 
 
 def printable(uri):
-    """The URI without its password."""
+    """The URI without what is secret in it."""
+    return masked(without_user(uri))
+
+
+def without_user(uri):
     parts = urlsplit(uri)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in uri else uri
 
@@ -67,7 +73,7 @@ def why_unreachable(uri, seconds=PATIENT_PROBE_SECONDS):
 
 
 def probe_http(uri, seconds):
-    url = printable(uri).rstrip("/") + PROBE_PATH
+    url = without_user(uri).rstrip("/") + PROBE_PATH
     try:
         with urllib.request.urlopen(url, timeout=seconds):
             return None
@@ -75,6 +81,8 @@ def probe_http(uri, seconds):
         return None  # also "no such experiment" and "log in first" come from a living server
     except urllib.error.URLError as error:
         return None if isinstance(error.reason, ssl.SSLError) else str(error.reason)
+    except http.client.BadStatusLine:
+        return "what listens there does not speak HTTP; is the port right, or is it https://?"
     except (OSError, ValueError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__
 

@@ -1,7 +1,4 @@
-"""Stores on this machine: a new SQLite file, whole or not at all; folders that are gone."""
-
-from pathlib import Path
-from urllib.request import url2pathname
+"""A new SQLite file, whole or not at all."""
 
 from pipeline.tracking import server
 
@@ -22,9 +19,3 @@ def create(uri: str, artifacts: str) -> None:
         left.unlink()
     SqlAlchemyStore(f"{server.SQLITE}{new}", artifacts).engine.dispose()
     new.replace(path)
-
-
-def still_there(location):
-    """False of a folder of this machine that was deleted; a server is trusted with its own."""
-    path = location.removeprefix("file://")
-    return path == location or Path(url2pathname(path)).is_dir()

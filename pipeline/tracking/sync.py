@@ -6,14 +6,14 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pipeline import params as params_file
-from pipeline.tracking import collect, server, stamp
+from pipeline.masking import masked
+from pipeline.tracking import collect, messages, ownership, places, server, stamp
 from pipeline.tracking.datasets import dataset_records
 from pipeline.tracking.freshness import locked_stages, stale_stages
 from pipeline.tracking.lineage import locked_outputs
-from pipeline.tracking.records import Project
+from pipeline.tracking.records import Project, Target
 from pipeline.tracking.trained_models import collect_models
 from pipeline.tracking.where import where
 
@@ -109,12 +109,14 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     models = [] if live else collect_models(folder, parent, children, scanner.md5_of)
     for problem in folder.problems:
         warn(problem)
-    experiment = write_runs(uri, params, project, folder, parent, children, models, seconds)
-    if experiment is None:
+    done = write_runs(uri, params, project, folder, parent, children, models, seconds)
+    if done is None:
         return INCOMPLETE
+    for note in done.notes:
+        warn(f"MLflow at {server.printable(uri)}: {note}")
     clean = not live and not folder.problems
-    stamp.write_stamp(root, digest if clean else None, scanner.used, experiment)
-    return summary(uri, project, experiment, folder, children, models)
+    stamp.write_stamp(root, digest if clean else None, scanner.used, done.experiment)
+    return summary(uri, project, done, folder, children, models)
 
 
 def find_folder(root, params, scanner, running):
@@ -138,36 +140,46 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
 
     categories = children[0].metrics.get("categories")  # `prepare` is the first
     datasets = dataset_records(folder, categories, project)
-    location = artifact_location(params, uri, project)
+    target = where_to(uri, params, project)
     try:
         with server.time_limit(seconds):
-            store.create(uri, location)
-            name = params.tracking.experiment
-            return runs.mirror(uri, name, location, parent, children, datasets, models)
+            store.create(uri, target.artifacts)
+            if target.only_there:
+                places.bring_home(uri, project)
+            return runs.mirror(target, parent, children, datasets, models)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds:.0f} s; {AGAIN}")
+    except ownership.NotOurs as error:
+        warn(f"MLflow at {server.printable(uri)} was left alone: {error}; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline
-        error = server.origin(error)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        reason = reason.replace(uri.rstrip("/"), server.printable(uri).rstrip("/"))[:400]
-        warn(f"MLflow at {server.printable(uri)} failed: {reason}; {AGAIN}")
+        warn(f"MLflow at {server.printable(uri)} failed: {messages.explain(error, uri)}; {AGAIN}")
     return None
 
 
-def artifact_location(params, uri, project):
-    """As a URI; None: a server has a place of its own."""
-    place = params.tracking.artifacts or ("mlartifacts" if server.database_file(uri) else None)
-    return place if place is None or urlsplit(place).scheme else (project / place).as_uri()
+def where_to(uri, params, project):
+    database = server.database_file(uri)
+    own = database is not None and database.is_relative_to(project)
+    return Target(
+        uri,
+        params.tracking.experiment,
+        places.artifact_location(params, uri, project),
+        only_there=own and not params.tracking.artifacts,
+        repository=ownership.repository(project),
+        model_prefix=params.tracking.model_prefix,
+        columns=collect.columns(params),
+    )
 
 
-def summary(uri, project, experiment, folder, children, models):
+def summary(uri, project, done, folder, children, models):
     stale = ", ".join(sorted(folder.stale))
     left_out = f"; not of this params.yaml, left out: {stale}" if stale else ""
     text = f"mirrored 1 pipeline run and {len(children)} stage runs"
     text += f", {len(models)} models{left_out}" if models else left_out
-    return f"{text}\n{where(uri, project, experiment)}"
+    if done.elsewhere:
+        text = "another checkout has mirrored these results already"
+    return f"{text}\n{where(uri, project, done.experiment)}"
 
 
 def warn(text):
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {masked(text)}", file=sys.stderr)
     return INCOMPLETE

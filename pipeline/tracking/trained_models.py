@@ -8,6 +8,7 @@ from pipeline.files import read_json
 from pipeline.serving import data_folder
 from pipeline.tracking import collect
 from pipeline.tracking.records import Record, noting
+from pipeline.tracking.scale import TAG
 
 # Tags of a model version. IDENTITY says whether a model is there already, VAL and AP which is best.
 IDENTITY, VAL, AP = "model_digest", "val_digest", "AP"
@@ -53,6 +54,7 @@ def trained_model(project, parent, method, training, evaluation, md5):
         IDENTITY: identity,
         VAL: val,
         AP: evaluation.metrics.get("AP"),
+        **TAG,
         "weights_md5": md5,
         "config_hash": parent.tags["config_hash"],
         "train_digest": project.splits["train"].digest,

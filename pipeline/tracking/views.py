@@ -6,8 +6,7 @@ An experiment tag holds each, as MLflow 3.17's own "Save view" writes it.
 import json
 
 PREFIX = "mlflow.sharedViewState."
-COLUMNS = [f"metrics.`{key}`" for key in ("AP", "APr", "APc", "APf")]
-PARENTS = {"searchFilter": "tags.kind = 'pipeline'", "selectedColumns": COLUMNS}
+PARENTS = {"searchFilter": "tags.kind = 'pipeline'"}
 BY_GROUP = {
     "aggregateFunction": "average",
     "groupByKeys": [{"mode": "tag", "groupByData": "group"}],
@@ -18,15 +17,40 @@ VIEWS = {
 }
 
 
-def tags():
-    """{tag: text} of all views; the times are fixed, so that the texts are."""
-    return {PREFIX + key: saved(name, state) for key, (name, state) in VIEWS.items()}
+def tags(metrics, known=()):
+    """{tag: text} of all views, with columns of these metrics.
+
+    ``known``: the experiment's tags; what its views show already stays, as colleagues may have
+    other methods.
+    """
+    return {
+        PREFIX + key: saved(name, state, metrics, dict(known).get(PREFIX + key))
+        for key, (name, state) in VIEWS.items()
+    }
 
 
-def saved(name, state):
-    when = 1_700_000_000_000
-    view = {"name": name, "createdAt": when, "updatedAt": when, "state": json.dumps(state)}
-    return json.dumps(view)
+def saved(name, state, metrics, known):
+    columns = dict.fromkeys([*shown(known), *(f"metrics.`{metric}`" for metric in metrics)])
+    state = json.dumps(state | {"selectedColumns": list(columns)})
+    when = 1_700_000_000_000  # fixed, so that the text is
+    return json.dumps({"name": name, "createdAt": when, "updatedAt": when, "state": state})
+
+
+def shown(known):
+    """The columns of a view as it is; none where somebody has written something else there.
+
+    Before runs said whose AP they have, its columns were AP, APr, APc and APf: no run has these.
+    """
+    try:
+        columns = json.loads(json.loads(known)["state"])["selectedColumns"]
+        return [column for column in columns if "/" in column]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def is_ours(tags):
+    """Whether the mirror, of whatever version, has made the experiment with these tags."""
+    return any(PREFIX + key in tags for key in VIEWS)
 
 
 def address(experiment, view="configurations"):

@@ -17,6 +17,7 @@ import sys
 from dataclasses import replace
 
 from pipeline import params
+from pipeline.masking import mask_output
 
 
 def main():
@@ -55,6 +56,7 @@ def run(weights, name):
 
 
 if __name__ == "__main__":
+    mask_output()
     try:
         main()
     except (ValueError, OSError) as error:

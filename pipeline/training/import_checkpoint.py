@@ -19,6 +19,7 @@ import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline import git_state
 from pipeline.data.places import categories
 from pipeline.files import atomic_folder, write_json
+from pipeline.masking import masked
 from pipeline.params import Params, Representation
 from pipeline.training.checks import first_difference
 from pipeline.training.recipe import build_model, detector_config
@@ -231,7 +232,7 @@ def origin(name, block, digest, checkpoint) -> dict:
         "stage": "import_checkpoint",
         "name": name,
         "started": now.isoformat(timespec="seconds"),
-        "source": block.weights,
+        "source": masked(block.weights),
         "sha256": digest,
         "origin": checkpoint.origin,
         "class_order_checked": checkpoint.classes is not None,

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from pipeline.files import file_digest, read_json, write_json
+from pipeline.masking import masked
 from pipeline.params import Params
 
 TIMEOUT = 30  # seconds without a byte
@@ -36,7 +37,7 @@ def fetch(params: Params, name: str) -> None:
     path = local_file(block.weights, f"pretrained.{name}.weights")
     digest = checked_digest(path, block.sha256, f"pretrained.{name}.sha256")
     print(f"{name}: {path}, {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
-    note = {"weights": block.weights, "bytes": path.stat().st_size, "sha256": digest}
+    note = {"weights": masked(block.weights), "bytes": path.stat().st_size, "sha256": digest}
     write_json(Path("pretrained", f"{name}.json"), note)
 
 

@@ -82,7 +82,7 @@ def losses(client, runs, parent):
 
 def state_of(project):
     found = parents(runs_of(database(project))[1])
-    return sorted((run.info.status, run.data.metrics.get("AP")) for run in found)
+    return sorted((run.info.status, run.data.metrics.get("bacl/AP")) for run in found)
 
 
 def edit_params(project, old, new):
@@ -112,7 +112,7 @@ def assert_gap_is_filled(project, uri, experiment, **options):
         run_id = child(runs, stage).info.run_id
         assert len(client.get_metric_history(run_id, "loss")) == 20
         assert [artifact.path for artifact in client.list_artifacts(run_id)] == ["config.py"]
-    assert parents(runs)[0].data.metrics["AP"] == 0.3
+    assert parents(runs)[0].data.metrics["bacl/AP"] == 30.0
 
 
 def write_folder(folder):

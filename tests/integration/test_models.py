@@ -233,7 +233,7 @@ def test_what_mlflow_shows_of_a_model(mirrored):
     client = client_of(mirrored)
     (version,) = versions(client, BOXES)
     assert (version.status, best(client, BOXES)) == ("READY", 1)
-    assert version.tags["AP"] == "0.3"
+    assert (version.tags["AP"], version.tags["scale"]) == ("30.0", "percent")
     assert version.tags["git_commit"] == "c0ffee"
     assert {"config_hash", "val_digest", "train_digest", "seed"} <= set(version.tags)
     assert RULE in client.get_registered_model(BOXES).description
@@ -243,7 +243,7 @@ def test_what_mlflow_shows_of_a_model(mirrored):
         "READY",
         version.run_id,
     )
-    assert {m.key: m.value for m in logged.metrics} == {"AP": 0.3, "fixed/AP": 0.3}
+    assert {m.key: m.value for m in logged.metrics} == {"AP": 30.0, "fixed/AP": 30.0}
     assert {m.dataset_name for m in logged.metrics} == {"symbols/val"}
     run = client.get_run(version.run_id)
     assert run.data.tags["stage"] == f"train_representation@{BOXES}"
@@ -360,7 +360,7 @@ def test_an_ap_that_comes_back_is_the_models_newest(project):
     (version,) = versions(client, BOXES)
     metrics = client.get_logged_model(version.tags["model_id"]).metrics
     newest = max((m for m in metrics if m.key == "AP"), key=lambda metric: metric.timestamp)
-    assert (newest.value, version.tags["AP"]) == (0.3, "0.3")
+    assert (newest.value, version.tags["AP"]) == (30.0, "30.0")
 
 
 def test_a_model_that_cannot_be_packed_leaves_the_others_and_all_numbers(project):
@@ -460,7 +460,7 @@ def test_best_moves_by_its_rule(project):
     evaluated(project, BOXES, 0.45)  # the same weights, evaluated anew
     sync(project)
     assert len(versions(client, BOXES)) == 6
-    assert versions(client, BOXES)[-1].tags["AP"] == "0.45"
+    assert versions(client, BOXES)[-1].tags["AP"] == "45.0"
 
 
 def test_models_can_be_left_out(project):
@@ -474,7 +474,7 @@ def test_a_model_that_cannot_be_packaged_is_named_and_loses_no_number(project):
     err = sync(project)
     assert f"models/{BOXES}/config.py is no config as the training writes it" in err
     (parent,) = client_of(project).search_runs(["1"], "tags.kind = 'pipeline'")
-    assert parent.data.metrics["AP"] == 0.3
+    assert parent.data.metrics["masks/AP"] == 30.0
     assert len(versions(client_of(project), MASKS)) == 1
 
 
@@ -524,7 +524,8 @@ def test_an_upload_that_hangs_or_is_killed_costs_no_number_and_goes_on(project, 
             assert time.monotonic() - began < BUSY
         assert err.startswith(f"warning: MLflow at {server.uri} took longer than 10 s")
         (parent,) = client.search_runs(["1"], "tags.kind = 'pipeline'")
-        assert (parent.data.metrics["AP"], parent.info.status) == (0.3, "RUNNING")  # no report
+        found = parent.data.metrics["masks/AP"], parent.info.status
+        assert found == (30.0, "RUNNING")  # no report
         for path in server.folder.glob("mlartifacts/*/models/*/artifacts"):
             shutil.rmtree(path)
         killed = start_sync(project)

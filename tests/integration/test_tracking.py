@@ -45,10 +45,13 @@ def test_one_parent_with_the_headline_and_a_child_per_stage(project):
     client, runs = runs_of(database(project))
     (parent,) = parents(runs)
     assert parent.info.status == "FINISHED"
-    assert parent.data.metrics["AP"] == parent.data.metrics["bacl/AP"] == 0.3
-    assert parent.data.metrics["softmax/APr"] == 0.05
-    assert parent.data.metrics["simcal/AP1"] == 3 / 40
-    assert parent.data.metrics["segm/fixed/simcal/AP4"] == 0.5
+    assert parent.data.metrics["bacl/AP"] == 30.0  # percent
+    assert parent.data.metrics["softmax/APr"] == 5.0
+    assert parent.data.metrics["bacl/simcal/AP1"] == 7.5
+    assert parent.data.metrics["bacl/segm/fixed/simcal/AP4"] == 50.0
+    assert parent.data.tags["scale"] == "percent"
+    assert all("/" in key for key in parent.data.metrics)  # each says whose it is
+    assert child(runs, "evaluate@bacl").data.metrics["AP"] == 30.0
     assert parent.data.params["classifier.bacl.loss.alpha"] == "0.85"
     assert {d.dataset.name for d in parent.inputs.dataset_inputs} == {
         "symbols/train",
@@ -109,9 +112,9 @@ def test_each_configuration_has_its_parent(project):
     write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
     sync(project)
     _, runs = runs_of(database(project))
-    assert {(r.info.run_name, r.data.metrics["AP"]) for r in parents(runs)} == {
-        ("bacl · seed 0 · symbols", 0.3),
-        ("bacl, alpha 0.5 · seed 0 · symbols", 0.7),
+    assert {(r.info.run_name, r.data.metrics["bacl/AP"]) for r in parents(runs)} == {
+        ("bacl · seed 0 · symbols", 30.0),
+        ("bacl, alpha 0.5 · seed 0 · symbols", 70.0),
     }
 
 

@@ -44,8 +44,8 @@ def test_a_second_training_of_a_configuration_is_a_second_parent(project):
         sync(project, force=True)
     client, runs = runs_of(database(project))
     assert len(runs) == 2 * RUNS
-    found = {parent.data.metrics["AP"]: losses(client, runs, parent) for parent in parents(runs)}
-    assert found == {0.3: [2.0] * 20, 0.7: [9.0] * 10}
+    found = {run.data.metrics["bacl/AP"]: losses(client, runs, run) for run in parents(runs)}
+    assert found == {30.0: [2.0] * 20, 70.0: [9.0] * 10}
 
 
 def test_a_training_that_broke_off_and_started_anew_leaves_nothing_behind(project):
@@ -99,9 +99,9 @@ def test_one_that_has_only_begun_leaves_a_finished_one_alone(two):
     first, second = two
     sync(first)
     assert sync(second)[1] == ""
-    assert state_of(first) == [("FINISHED", 0.3), ("RUNNING", None)]
+    assert state_of(first) == [("FINISHED", 30.0), ("RUNNING", None)]
     assert sync(first, force=True)[1] == ""
-    assert state_of(first) == [("FINISHED", 0.3), ("RUNNING", None)]
+    assert state_of(first) == [("FINISHED", 30.0), ("RUNNING", None)]
 
 
 def test_a_sync_in_the_middle_of_training_anew_keeps_what_was(project):
@@ -109,11 +109,11 @@ def test_a_sync_in_the_middle_of_training_anew_keeps_what_was(project):
     shutil.rmtree(project / "models/bacl")
     (project / "reports/metrics/bacl.json").unlink()
     sync(project)
-    assert state_of(project) == [("FINISHED", 0.3), ("RUNNING", None)]
+    assert state_of(project) == [("FINISHED", 30.0), ("RUNNING", None)]
     write_training(project, "bacl", scalars(range(1, 11), loss=9.0))
     write(project / "reports/metrics/bacl.json", '{"AP": 0.7}')
     sync(project)
-    assert state_of(project) == [("FINISHED", 0.3), ("FINISHED", 0.7)]
+    assert state_of(project) == [("FINISHED", 30.0), ("FINISHED", 70.0)]
 
 
 def test_what_a_killed_mirror_was_throwing_away_goes_with_the_next(project):
@@ -132,10 +132,10 @@ def test_a_value_that_is_no_longer_in_the_files_leaves_mlflow_too(project):
     sync(project)
     client, runs = runs_of(database(project))
     (parent,) = parents(runs)
-    for run in (parent, child(runs, "evaluate@bacl")):
-        assert run.data.metrics["AP"] == 0.4
-        assert losses(client, runs, parent) == [2.0] * 20
-        assert "APr" not in run.data.metrics
+    evaluated = child(runs, "evaluate@bacl").data.metrics
+    assert parent.data.metrics["bacl/AP"] == evaluated["AP"] == 40.0
+    assert losses(client, runs, parent) == [2.0] * 20
+    assert "APr" not in evaluated
     assert "bacl/APr" not in parent.data.metrics
     assert len(runs) == RUNS
 
@@ -172,7 +172,7 @@ def test_a_mirror_that_never_gets_far_at_once_still_arrives(project, monkeypatch
     client, runs = runs_of(database(project))
     assert len(runs) == len({run.data.tags.get("stage") for run in runs}) == RUNS
     (parent,) = parents(runs)
-    assert (parent.info.status, "AP" in parent.data.metrics) == ("FINISHED", not lost)
+    assert (parent.info.status, "bacl/AP" in parent.data.metrics) == ("FINISHED", not lost)
     replaced = client.search_runs(["1"], run_view_type=ViewType.DELETED_ONLY)
     assert len(replaced) <= (RUNS if lost else 0)  # at least the parent and the evaluation
 

@@ -77,7 +77,7 @@ def test_mlflow_ui_in_the_project_folder_shows_what_was_mirrored(project):
         uri = started.uri
         client, runs = runs_of(uri)
         (parent,) = parents(runs)
-        assert parent.data.metrics["AP"] == 0.3
+        assert parent.data.metrics["bacl/AP"] == 30.0
         report = client.download_artifacts(parent.info.run_id, "reports/index.html")
         assert "<h1>AP</h1>" in Path(report).read_text()
         use_server(project, uri, "remote")
