@@ -12,56 +12,15 @@ from hypothesis import strategies as st
 from pipeline.evaluation import lvis as ours
 from pipeline.evaluation.run import evaluate_files
 
-lvis_api = pytest.importorskip("lvis", reason="the parity tests need the package lvis")
+pytest.importorskip("lvis", reason="the parity tests need the package lvis")
+lvis_api = pytest.importorskip("tests.lvis_api")
 masks_api = pytest.importorskip("pycocotools.mask")
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
 
 SIMCAL_BINS = ((1, 20), (20, 400), (400, 8000), (8000, np.inf))
 SIMCAL_KEYS = tuple(f"simcal/AP{number}" for number in range(1, 5))
-KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def numpy_float():
-    """lvis 0.5.3 says np.float, which numpy 1.24 removed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(np, "float", float, raising=False)
-        yield
-
-
-def top_per_category(results, count):
-    by_category = defaultdict(list)
-    for result in results:
-        by_category[result["category_id"]].append(result)
-    return [
-        result
-        for group in by_category.values()
-        for result in sorted(group, key=lambda r: r["score"], reverse=True)[:count]
-    ]
-
-
-def reference(annotations, results, iou_type, limit=None):
-    """(metrics, AP per category) of lvis-api; with ``limit`` those of AP-fixed."""
-    results = copy.deepcopy(results)
-    if limit is not None:
-        results = top_per_category(results, limit)
-    if iou_type == "segm":
-        for result in results:
-            result.pop("bbox", None)
-    truth = lvis_api.LVIS(str(annotations))
-    detected = lvis_api.LVISResults(truth, results, max_dets=300 if limit is None else -1)
-    evaluation = lvis_api.LVISEval(truth, detected, iou_type)
-    evaluation.params.max_dets = 300 if limit is None else -1
-    evaluation.run()
-    found = dict(evaluation.get_results())
-    found["AR@300"] = found[f"AR@{evaluation.params.max_dets}"]
-    precision = evaluation.eval["precision"][..., 0]
-    categories = {
-        category: defined_mean(precision[:, :, position])
-        for position, category in enumerate(evaluation.params.cat_ids)
-    }
-    return {key: found[key] if found[key] > -1 else None for key in KEYS}, categories
+KEYS, reference, defined_mean = lvis_api.KEYS, lvis_api.reference, lvis_api.defined_mean
 
 
 def differences(found, expected):
@@ -73,11 +32,6 @@ def differences(found, expected):
 
 def same(a, b):
     return a is b if a is None or b is None else abs(a - b) <= 1e-9
-
-
-def defined_mean(values):
-    values = values[values > -1]
-    return values.mean() if values.size else None
 
 
 def simcal_means(prefix, per_category, instances):
