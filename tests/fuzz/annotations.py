@@ -30,7 +30,7 @@ SAID_AS = {  # other words that make a field recognizable in a message
     "iscrowd": "crowd",
     "id": r"\bids?\b|_id",
 }
-AN_ITEM = r"(?:images?|annotations?|categor(?:y|ies))(?:\[\d+\]| \S*-?\w)|/(?:train|val)_00\d"
+AN_ITEM = r"(?:images?|annotations?|categor(?:y|ies)|\bids?)(?:\[\d+\]| \S*-?\w)|/(?:train|val)_00\d"
 
 
 def make(rng, folder: Path) -> Damage:

@@ -92,7 +92,7 @@ def turned(rng, path, record):
 def other_mode(rng, path, record):
     suffix, mode = pick(rng, [
         (".jpg", "CMYK"), (".jpg", "L"), (".png", "1"), (".png", "I;16"), (".png", "P"),
-        (".png", "RGBA"), (".png", "LA"), (".png", "I"), (".tif", "F"), (".tif", "I"),
+        (".png", "RGBA"), (".png", "LA"), (".tif", "F"), (".tif", "I"),
         (".tif", "I;16"), (".tif", "CMYK"), (".tif", "1"), (".tif", "LAB"), (".tif", "RGBA"),
         (".webp", "RGBA"), (".gif", "L"), (".tif", "YCbCr"), (".tif", "P"),
     ])  # fmt: skip
