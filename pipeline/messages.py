@@ -13,3 +13,10 @@ def shown(value: object) -> str:
     """``value`` as Python writes it, its middle left out where it is long."""
     text = " ".join(_short.repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def one_line(error: Exception) -> str:
+    """What another library says, on one line; a file's text that it quotes may be long."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    text = " ".join(text.split())
+    return text if len(text) <= 4 * LONGEST else f"{text[: 4 * LONGEST - 3]}..."

@@ -11,6 +11,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pipeline.messages import one_line
 from pipeline.params.blocks import (
     LOSSES,
     Augmentation,
@@ -94,8 +95,14 @@ def load(path="params.yaml") -> Params:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path} does not exist; copy one from configs/presets/")
+    return parse(Params, read_yaml(path), "")
+
+
+def read_yaml(path: Path):
+    """The values as DVC reads them, with the same reader: it fills dvc.yaml with them."""
     try:
-        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return parse(Params, raw, "")
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deeply to be read; is it the right file?") from None
+    except (YAMLError, ValueError) as error:  # also a date or number that cannot be
+        raise ValueError(f"{path} is not valid YAML: {one_line(error)}") from None

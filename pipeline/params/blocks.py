@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.messages import shown
 from pipeline.params.limits import limited
 
 TRACKING_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
@@ -22,9 +23,9 @@ class Detector:
     def __post_init__(self):
         known = sorted(path.stem for path in DETECTORS.glob("*.py"))
         if self.config not in known:
-            raise ValueError(f"detector.config is {self.config!r}; allowed: {', '.join(known)}")
+            raise ValueError(f"detector.config is {shown(self.config)}; allowed: {', '.join(known)}")
         if len(self.image_scale) != 2:
-            raise ValueError(f"detector.image_scale is {self.image_scale}, not [width, height]")
+            raise ValueError(f"detector.image_scale is {shown(self.image_scale)}, not [width, height]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +193,9 @@ class Tracking:
             scheme = scheme.partition("+")[0]
         if scheme not in TRACKING_SCHEMES:
             allowed = "sqlite, http(s)://, or a database such as postgresql://"
-            raise ValueError(f"tracking.uri is {self.uri!r}; allowed: {allowed}")
+            raise ValueError(f"tracking.uri is {shown(self.uri)}; allowed: {allowed}")
         if scheme not in OWN_PLACE and not self.artifacts:
             raise ValueError(
-                f"tracking.uri is {self.uri!r}, so tracking.artifacts must say where files go: "
+                f"tracking.uri is {shown(self.uri)}, so tracking.artifacts must say where files go: "
                 "a folder that all machines see, or such as s3://bucket/path"
             )

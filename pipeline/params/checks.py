@@ -2,15 +2,17 @@
 
 import re
 
+from pipeline.messages import shown
 from pipeline.params.blocks import Classifier
 
-NAME = re.compile(r"\w[\w.-]*", re.ASCII)  # safe as a file name, for DVC and for a shell
+# safe as a file name, also with what is put around it, for DVC and for a shell
+NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
 
 
 def require_name(known, name, kind, place="params.yaml"):
     """``name``, or a ``ValueError`` that lists what there is."""
     if name not in known:
-        raise ValueError(f"unknown {kind} {name!r}; {place} has: {', '.join(known)}")
+        raise ValueError(f"unknown {kind} {shown(name)}; {place} has: {', '.join(known)}")
     return name
 
 
@@ -21,7 +23,7 @@ def check_methods(params):
     for name, block in params.classifier.items():
         if block.start_from not in starts:
             raise ValueError(
-                f"classifier.{name}.from is {block.start_from!r}, which is no representation; "
+                f"classifier.{name}.from is {shown(block.start_from)}, which is no representation; "
                 f"allowed: {', '.join(starts)}"
             )
         if starts[block.start_from].loss.type == "cross_entropy" and (
@@ -29,7 +31,7 @@ def check_methods(params):
         ):
             raise ValueError(
                 f"classifier.{name}.loss.type is {block.loss.type!r} on the softmax representation "
-                f"{block.start_from!r}; start from one that was trained with bce"
+                f"{shown(block.start_from)}; start from one that was trained with bce"
             )
     if not params.report.methods:
         raise ValueError("report.methods is empty; name at least the baseline")
@@ -37,9 +39,9 @@ def check_methods(params):
         params.method(name, "report.methods")
     params.method(params.report.baseline, "report.baseline")
     if params.report.baseline not in params.report.methods:
-        raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
+        raise ValueError(f"report.baseline {shown(params.report.baseline)} is not in report.methods")
     if len(set(params.report.methods)) < len(params.report.methods):
-        raise ValueError(f"report.methods is {params.report.methods}; name each method once")
+        raise ValueError(f"report.methods is {shown(params.report.methods)}; name each method once")
 
 
 def check_unique(params):
@@ -49,22 +51,29 @@ def check_unique(params):
             check_name(f"a name under {section}", name)
             if "." in name:  # DVC would look for a key in a key
                 raise ValueError(f"a name under {section} is {name!r}; it takes no '.'")
-            if name in first:
-                raise ValueError(f"{name!r} stands under {first[name]} and {section}; rename one")
-            first[name] = section
+            other, place = first.setdefault(name.lower(), (name, section))
+            if (other, place) == (name, section):
+                continue
+            if other == name:
+                raise ValueError(f"{name!r} stands under {place} and {section}; rename one")
+            raise ValueError(
+                f"{place}.{other} and {section}.{name} are one file where a disk does not tell "
+                "capitals apart; rename one"
+            )
 
 
 def check_name(key, name):
     """Names become folders, DVC stages and arguments on a command line."""
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         raise ValueError(
-            f"{key} is {name!r}; it takes letters, digits, '_', '.' and '-', not '.' or '-' first"
+            f"{key} is {shown(name)}; it takes up to 100 letters, digits, '_', '.' and '-', "
+            "not '.' or '-' first"
         )
 
 
 def check_digest(key, digest):
     if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ValueError(f"{key} is {digest!r}; it takes 64 digits of 0-9 and a-f")
+        raise ValueError(f"{key} is {shown(digest)}; it takes 64 digits of 0-9 and a-f")
 
 
 def check_augmentation(key, augmentation):
@@ -75,9 +84,9 @@ def check_augmentation(key, augmentation):
             "images of one size; remove one"
         )
     if canvas and len(canvas) != 2:
-        raise ValueError(f"{key}.canvas is {canvas}, not [width, height]")
+        raise ValueError(f"{key}.canvas is {shown(canvas)}, not [width, height]")
     if len(jitter) != 2 or jitter[0] > jitter[1]:
-        raise ValueError(f"{key}.scale_jitter is {list(jitter)}; it takes [low, high]")
+        raise ValueError(f"{key}.scale_jitter is {shown(list(jitter))}; it takes [low, high]")
 
 
 def check_has_effect(key, block):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from pipeline.messages import shown
 from pipeline.params.limits import limited
 
 SYMBOLS_SOURCE = "pipeline/data/symbols.py"
@@ -78,9 +79,10 @@ class LvisData:
     def __post_init__(self):
         for key, url in self.urls.items():
             if key not in LVIS_FILES:
-                raise ValueError(f"unknown key data.urls.{key}; allowed: {', '.join(LVIS_FILES)}")
+                allowed = ", ".join(LVIS_FILES)
+                raise ValueError(f"unknown key data.urls.{shown(key)}; allowed: {allowed}")
             if not url.startswith(("http://", "https://")):
-                raise ValueError(f"data.urls.{key} is {url!r}; it takes an http(s) address")
+                raise ValueError(f"data.urls.{key} is {shown(url)}; it takes an http(s) address")
         check_outside(self.name, "data.root", self.root, self.images("train"))
 
     def images(self, split: str) -> Path:
@@ -92,7 +94,7 @@ def check_outside(name: str, key: str, written: str, folder: Path) -> None:
     made = in_project(str(Path("data", name))).resolve()
     if made in (place := folder.resolve(), *place.parents):
         raise ValueError(
-            f"{key} is {written!r}, but DVC empties data/{name} before it runs `prepare`; "
+            f"{key} is {shown(written)}, but DVC empties data/{name} before it runs `prepare`; "
             "move this folder out of it, or choose another data.name"
         )
 
@@ -101,4 +103,11 @@ def in_project(path: str) -> Path:
     """``path`` with ~ expanded; a relative one starts from the project, also in DVC's copies."""
     project = Path(os.environ.get("DVC_ROOT", "."))
     here = project.resolve() == Path.cwd()
-    return Path(path).expanduser() if here else project / Path(path).expanduser()
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:  # ~somebody
+        raise ValueError(
+            f"{shown(path)} starts in the home of somebody whom this machine does not know; write "
+            "the whole path"
+        ) from None
+    return expanded if here else project / expanded

@@ -1,13 +1,20 @@
 """YAML values -> dataclasses, with an error that names the key, the value and what is allowed."""
 
+import unicodedata
 from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
+from math import isfinite
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from pipeline.messages import shown
 from pipeline.params.blocks import LOSSES
 from pipeline.params.data import LVIS_SOURCE, SYMBOLS_SOURCE, FilesData, LvisData, SymbolsData
 from pipeline.params.limits import BOTTOMLESS, ENDLESS
+
+
+SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+LONGEST = 1000  # characters of a text
 
 
 def parse(kind, value, key):
@@ -18,7 +25,8 @@ def parse(kind, value, key):
     if kind is Any and key.endswith(".loss"):
         return parse_loss(value, key)
     if kind is Any:
-        return value
+        require(type(value) in SCALARS, key, value, "one text, number or truth value")
+        return parse_scalar(type(value), value, key)
     if is_dataclass(kind):
         return parse_dataclass(kind, value, key)
     origin, arguments = get_origin(kind), get_args(kind)
@@ -29,16 +37,19 @@ def parse(kind, value, key):
         if value in words:
             return value
         if words and isinstance(value, str):
-            raise ValueError(f"{key} is {value!r}; it takes {', '.join(words)} or a number")
+            raise ValueError(f"{key} is {shown(value)}; it takes {', '.join(words)} or a number")
         return parse(next(a for a in arguments if a is not type(None)), value, key)
     if origin is Literal:
         if not any(value == a and type(value) is type(a) for a in arguments):
             allowed = ", ".join(map(str, arguments))
-            raise ValueError(f"{key} is {value!r}; allowed: {allowed}")
+            raise ValueError(f"{key} is {shown(value)}; allowed: {allowed}")
         return value
     if origin is dict:
         require(isinstance(value, dict), key, value, "a mapping of names to blocks")
-        return {name: parse(arguments[1], v, f"{key}.{name}") for name, v in value.items()}
+        for name in value:
+            words = "a text: letters, or digits in quotes"
+            require(isinstance(name, str), f"a name under {key}", name, words)
+        return {name: parse(arguments[1], v, inside(key, name)) for name, v in value.items()}
     if origin is list:
         require(isinstance(value, list), key, value, "a list")
         return [parse(arguments[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
@@ -49,22 +60,33 @@ def require_source(source):
     made = f"{SYMBOLS_SOURCE}, {LVIS_SOURCE} or a folder of annotation files"
     known = source in (SYMBOLS_SOURCE, LVIS_SOURCE)
     if not isinstance(source, str) or not source or (source.endswith(".py") and not known):
-        raise ValueError(f"data.source is {source!r}; it takes {made}")
+        raise ValueError(f"data.source is {shown(source)}; it takes {made}")
     return source
 
 
 def parse_scalar(kind, value, key):
-    if kind is float and type(value) is int:
-        value = float(value)
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    require(type(value) is kind, key, value, names[kind])
+    if type(value) is int:
+        require(abs(value) < 2**63, key, value, "a number below 2^63")
+        value = float(value) if kind is float else value
+    require(type(value) is kind, key, value, SCALARS[kind])
+    if kind is float:
+        require(isfinite(value), key, value, "a finite number")
+    if kind is str:
+        require(is_plain(value, key), key, value, f"up to {LONGEST} characters that can be printed")
     return value
+
+
+def is_plain(text, key):
+    """Without control characters and halves of characters; shell lines may have tabs and ends."""
+    free = "\t\n" if key.startswith("compute.slurm.") else ""
+    odd = any(unicodedata.category(c) in ("Cc", "Cs") and c not in free for c in text)
+    return len(text) <= LONGEST and not odd
 
 
 def parse_loss(value, key):
     require(isinstance(value, dict) and "type" in value, key, value, "a mapping with a type")
     if value["type"] not in tuple(LOSSES):  # a list or mapping has no hash
-        raise ValueError(f"{key}.type is {value['type']!r}; allowed: {', '.join(LOSSES)}")
+        raise ValueError(f"{key}.type is {shown(value['type'])}; allowed: {', '.join(LOSSES)}")
     return parse_dataclass(LOSSES[value["type"]], value, key)
 
 
@@ -74,7 +96,7 @@ def parse_dataclass(kind, value, key):
     known = {f.metadata.get("key", f.name): f for f in fields(kind)}
     for name in value:
         if name not in known:
-            raise ValueError(unknown_key(f"{key}.{name}".lstrip("."), name, known))
+            raise ValueError(unknown_key(key, name, known))
     result = {}
     for name, spec in known.items():
         place = f"{key}.{name}".lstrip(".")
@@ -92,15 +114,21 @@ def check_limits(spec, value, key):
         if not isinstance(number, (int, float)):
             continue
         if not low <= number <= high or abs(number) == ENDLESS:
-            raise ValueError(f"{key} is {number}; allowed: {low} to {high}")
+            raise ValueError(f"{key} is {shown(number)}; allowed: {low} to {high}")
 
 
 def require(condition, key, value, wanted):
     if not condition:
-        raise ValueError(f"{key} is {value!r}; it takes {wanted}")
+        raise ValueError(f"{key} is {shown(value)}; it takes {wanted}")
 
 
-def unknown_key(place, name, known):
-    close = get_close_matches(str(name), known, n=1)
+def unknown_key(section, name, known):
+    close = get_close_matches(shown(name).strip("'"), known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(known)}"
-    return f"unknown key {place} in params.yaml; {hint}"
+    return f"unknown key {inside(section, name)} in params.yaml; {hint}"
+
+
+def inside(section, name):
+    """The dotted place of a key, whatever it may be."""
+    plain = isinstance(name, str) and name.isprintable() and len(name) <= 100
+    return ".".join(filter(None, [section, name if plain else shown(name)]))

@@ -335,8 +335,8 @@ def read_as_training(split):
     from mmengine.registry import init_default_scope
 
     import pipeline.detection  # noqa: F401
-    from pipeline.params import Augmentation, load
     from pipeline.data.places import image_folder, index_folder
+    from pipeline.params import Augmentation, load
     from pipeline.training.augmentation import load_transforms
 
     init_default_scope("mmdet")

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -178,6 +179,8 @@ def judge(folder: Path, damage: Damage) -> Outcome:
     try:
         [loaded.data.images(split).is_dir() for split in ("train", "val")]
         Path(loaded.data.source).is_dir()
+    except OSError:  # a name that no disk takes, which it says in one line
+        pass
     except Exception as error:
         return Outcome(LATE, last_line(error))
     return Outcome(RIGHT, "")
@@ -233,7 +236,7 @@ def expect(read, found, key):
             raise NoMeaning(f"{key} is {brief(found)}, DVC reads {brief(read)}")
         if not isinstance(read, str | int | float | type(None)):
             raise NoMeaning(f"{key} is {brief(read)}")
-        if isinstance(read, str) and not read.isprintable():
+        if isinstance(read, str) and any(unicodedata.category(c) in ("Cc", "Cs") for c in read):
             raise NoMeaning(f"{key} is the text {brief(read)}")
         if isinstance(read, int | float) and not abs(read) < 2**63:
             raise NoMeaning(f"{key} is {brief(read)}")
