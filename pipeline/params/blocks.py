@@ -23,9 +23,11 @@ class Detector:
     def __post_init__(self):
         known = sorted(path.stem for path in DETECTORS.glob("*.py"))
         if self.config not in known:
-            raise ValueError(f"detector.config is {shown(self.config)}; allowed: {', '.join(known)}")
+            found, allowed = shown(self.config), ", ".join(known)
+            raise ValueError(f"detector.config is {found}; allowed: {allowed}")
         if len(self.image_scale) != 2:
-            raise ValueError(f"detector.image_scale is {shown(self.image_scale)}, not [width, height]")
+            found = shown(self.image_scale)
+            raise ValueError(f"detector.image_scale is {found}, not [width, height]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +198,6 @@ class Tracking:
             raise ValueError(f"tracking.uri is {shown(self.uri)}; allowed: {allowed}")
         if scheme not in OWN_PLACE and not self.artifacts:
             raise ValueError(
-                f"tracking.uri is {shown(self.uri)}, so tracking.artifacts must say where files go: "
-                "a folder that all machines see, or such as s3://bucket/path"
+                f"tracking.uri is {shown(self.uri)}, so tracking.artifacts must say where files "
+                "go: a folder that all machines see, or such as s3://bucket/path"
             )

@@ -39,7 +39,7 @@ def check_methods(params):
         params.method(name, "report.methods")
     params.method(params.report.baseline, "report.baseline")
     if params.report.baseline not in params.report.methods:
-        raise ValueError(f"report.baseline {shown(params.report.baseline)} is not in report.methods")
+        raise ValueError(f"report.baseline {params.report.baseline!r} is not in report.methods")
     if len(set(params.report.methods)) < len(params.report.methods):
         raise ValueError(f"report.methods is {shown(params.report.methods)}; name each method once")
 

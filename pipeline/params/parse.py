@@ -12,7 +12,6 @@ from pipeline.params.blocks import LOSSES
 from pipeline.params.data import LVIS_SOURCE, SYMBOLS_SOURCE, FilesData, LvisData, SymbolsData
 from pipeline.params.limits import BOTTOMLESS, ENDLESS
 
-
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 LONGEST = 1000  # characters of a text
 

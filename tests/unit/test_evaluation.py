@@ -258,15 +258,15 @@ def test_unreadable_parquet(files, kept):
         ([{"image_id": 7, "category_id": 3, "score": 1}], "detection 0 has no 'bbox'"),
         (
             [{"image_id": 7, "category_id": 3, "score": 1, "bbox": [1, 2, 3]}],
-            "every bbox must be four numbers",
+            r"detection 0 has the bbox \[1, 2, 3\]; it must be four finite numbers",
         ),
         (
             [{"image_id": "7", "category_id": 3, "score": 1, "bbox": [1, 2, 3, 4]}],
-            "image_id of every detection must be made of whole numbers",
+            "detection 0 has the image_id '7'; it must be a whole number",
         ),
         (
             [{"image_id": 7, "category_id": 3, "score": float("nan"), "bbox": [1, 2, 3, 4]}],
-            "score that is not a finite number",
+            "detection 0 has the score nan; it must be a finite number",
         ),
     ],
 )
@@ -281,7 +281,7 @@ def test_wrong_json_results(files, tmp_path, results, message):
     ("mask", "message"),
     [
         ({"size": [8, 8], "counts": "0"}, "has the size"),
-        ([[1, 2, 3, 4, 5, 6]], "not a compressed RLE"),
+        ([[1, 2, 3, 4, 5, 6]], "detection 0 has the segmentation .* must be a compressed RLE"),
         ({"size": [80, 100], "counts": "PPd"}, "no compressed RLE"),
     ],
 )
