@@ -36,7 +36,7 @@ def make(rng, folder: Path) -> Damage:
     if what.startswith("named"):
         record["file_name"] = str(new.relative_to(folder / "own_data" / split))
     dataset.write_documents(folder / "own_data/annotations", docs)
-    return Damage(f"{split}/{record['file_name']!r} {what}", (rf"/?{split}/|{split}_00",))
+    return Damage(f"{split}/{record['file_name']!r} {what}", (rf"/{split}/|{split}_00|{split}\.json",))
 
 
 def broken(rng, path, record):

@@ -16,6 +16,7 @@ KINDS = (*GOOD, SILENT, LATE, TRACEBACK, UNCLEAR, HALF_WRITTEN)
 SECONDS = 20  # that one case may take
 MEMORY = 6 * 2**30  # bytes that one case may take beyond what is loaded already
 LONGEST_LINE = 700
+UNREADABLE = re.compile("not valid JSON|nested too deeply|not in UTF-8")  # no part can be named
 FORK = multiprocessing.get_context("fork")
 
 
@@ -38,12 +39,12 @@ class NoMeaning(Exception):
 
 
 def refusal(text: str, named: tuple[str, ...]) -> Outcome:
-    """Whether the text of a refusal is one line that names what it must."""
+    """Whether the text is one line that names what it must: first the file, then its parts."""
     if not text.isprintable():
         return Outcome(UNCLEAR, f"not one printable line: {text!r}")
     if len(text) > LONGEST_LINE:
         return Outcome(UNCLEAR, f"{len(text)} characters: {text[:LONGEST_LINE]}")
-    for pattern in named:
+    for pattern in named[:1] if UNREADABLE.search(text) else named:
         if not re.search(pattern, text):
             return Outcome(UNCLEAR, f"does not name {pattern}: {text}")
     return Outcome(REFUSED, text)

@@ -370,11 +370,14 @@ def read_slowly(path, iou_type):
 
 
 def read_rows(path, iou_type):
-    table = pq.ParquetFile(path).read()
     used = [n for n in COLUMNS if n not in (("rle",) if iou_type == "bbox" else tuple("xywh"))]
-    for name in used:
-        need(table.column_names.count(name) == 1, f"{table.column_names.count(name)} of {name}")
-    return table.select(used).to_pylist()
+    try:
+        file = pq.ParquetFile(path)
+        names = file.schema_arrow.names
+        need(all(names.count(name) == 1 for name in used), f"the columns are {names}")
+        return file.read(used).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise NoMeaning(f"no parquet file: {error}") from None
 
 
 def of_row(row, iou_type):
@@ -411,5 +414,5 @@ def of_result(result, iou_type):
 def number(value):
     need(isinstance(value, int | float | Decimal) and not isinstance(value, bool),
          f"{value!r} is no number")  # fmt: skip
-    need(math.isfinite(value) and abs(value) < 1e300, f"{value!r} is not finite")
+    need(abs(value) < 2**1023 and math.isfinite(value), f"{value!r} is not finite")
     return float(value) if isinstance(value, Decimal) else value
