@@ -125,7 +125,7 @@ def read_json(path, object_pairs_hook=None):
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return json.load(file, object_pairs_hook=object_pairs_hook)
+            return json.load(file, object_pairs_hook=object_pairs_hook, parse_int=whole_number)
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
@@ -135,10 +135,13 @@ def read_json(path, object_pairs_hook=None):
         raise ValueError(f"{path} is nested too deeply to be read; is it the right file?") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON (truncated?): {error}") from None
-    except ValueError as error:  # of the hook, or Python's limit for whole numbers
-        long = "integer string conversion" in str(error)
-        reason = "a number has thousands of digits; correct it" if long else error
-        raise ValueError(f"{path}: {reason}") from None
+    except ValueError as error:  # of the hook
+        raise ValueError(f"{path}: {error}") from None
+
+
+def whole_number(digits):
+    """Infinity where Python would refuse the whole file for the length of one number."""
+    return int(digits) if len(digits) < 1000 else float(digits)
 
 
 def file_digest(path) -> str:

@@ -21,6 +21,7 @@ from pipeline.data.annotation_file import read_annotation_file
 from pipeline.data.categories import frequency
 from pipeline.data.changes import Changes
 from pipeline.data.fields import FEDERATED, is_finite
+from pipeline.messages import shown
 
 REQUIRED = {
     "images": ("id", "width", "height"),
@@ -31,6 +32,7 @@ OPTIONAL = {
     "images": ("file_name", "coco_url", *FEDERATED),
     "annotations": ("area", "iscrowd", "ignore"),
 }
+THINNEST = 1  # pixel, of a box that is trained on
 GROUPS = ["r", "c", "f"]  # a list: whatever a file has there can be looked for in it
 IMAGE_FIELDS = ("id", "file_name", "coco_url", "width", "height")
 
@@ -105,7 +107,7 @@ def check_names(path, categories):
         if name in seen:
             raise ValueError(
                 f"{path}: the categories {seen[name]} and {category['id']} are both named "
-                f"{name!r}; rename one"
+                f"{shown(name)}; rename one"
             )
         seen[name] = category["id"]
 
@@ -128,7 +130,7 @@ def completed_annotation(path, annotation, images, changes, split) -> dict | Non
         return None
     if box != annotation["bbox"]:
         changes.add(CLIPPED, "annotation", annotation["id"])
-    if split == "train" and min(box[2:]) < 1:
+    if split == "train" and min(box[2:]) < THINNEST:
         changes.add(THIN, "annotation", annotation["id"])
         return None
     area, mask = area_and_mask(annotation, box, mask, image, changes)
@@ -210,7 +212,7 @@ def complete_categories(train: dict, val: dict) -> list[dict]:
     instance_count = Counter(a["category_id"] for a in train["annotations"])
     unseen = [c["name"] for c in train["categories"] if not image_count[c["id"]]]
     if unseen:
-        print(f"train: {len(unseen)} categories are in no image; the first: {unseen[0]}")
+        print(f"train: {len(unseen)} categories are in no image; the first: {shown(unseen[0])}")
     given = has_frequencies(train["categories"])
     return [
         {
@@ -230,7 +232,7 @@ def has_frequencies(categories) -> bool:
     if without and any(c.get("frequency") is not None for c in categories):
         print(
             f"train: {len(without)} of {len(categories)} categories have no frequency r, c or f; "
-            f"it is computed for all; the first: {without[0]['id']} {without[0]['name']}"
+            f"it is computed for all; the first: {without[0]['id']} {shown(without[0]['name'])}"
         )
     return not without
 
@@ -241,11 +243,11 @@ def check_same_categories(train, val):
         for identifier, name in mine.items():
             if identifier not in other:
                 raise ValueError(
-                    f"train and val must have the same categories; {identifier} {name!r} is only "
-                    f"in {split}"
+                    f"train and val must have the same categories; {identifier} {shown(name)} is "
+                    f"only in {split}"
                 )
             if other[identifier] != name:
                 raise ValueError(
                     f"train and val must have the same categories; {identifier} is "
-                    f"{both[0][identifier]!r} in train and {both[1][identifier]!r} in val"
+                    f"{shown(both[0][identifier])} in train and {shown(both[1][identifier])} in val"
                 )

@@ -16,7 +16,9 @@ from pipeline.messages import shown
 SECTIONS = ("images", "annotations", "categories")
 SINGULAR = {"images": "image", "annotations": "annotation", "categories": "category"}
 FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
+UNPRINTABLE = ("Cc", "Cs")  # Unicode's categories of control characters and of surrogates
 ID_LIMIT = 2**63  # the index and the predictions keep ids as int64
+FARTHEST = 1e6  # pixels: no image is larger, and no corner is farther away
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,21 @@ def is_finite(value: Any) -> bool:
         return False
 
 
+def is_pixel(value: Any) -> bool:
+    return is_finite(value) and abs(value) < FARTHEST
+
+
 def is_box(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 4 and all(map(is_finite, value))
+    return isinstance(value, list) and len(value) == 4 and all(map(is_pixel, value))
 
 
 def is_text(value: Any) -> bool:
-    """Whether it can be written: half of a surrogate pair cannot, and ends no file name."""
-    if not isinstance(value, str) or "\0" in value:
-        return False
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    """Whether it can be written and shown: no half of a surrogate pair, nothing that controls."""
+    return isinstance(value, str) and not any(unicodedata.category(c) in UNPRINTABLE for c in value)
 
 
 def is_name(value: Any) -> bool:
-    plain = is_text(value) and not any(unicodedata.category(c) == "Cc" for c in value)
-    return plain and bool(value.strip())
+    return is_text(value) and bool(value.strip())
 
 
 def is_flag(value: Any) -> bool:
@@ -60,15 +63,15 @@ def is_flag(value: Any) -> bool:
 
 
 WHOLE = Rule(is_whole, "it must be a whole number below 2^63, without quotes or a decimal point")
-TEXT = Rule(is_text, "it must be a text without zero bytes and halves of characters")
+TEXT = Rule(is_text, "it must be a text of printable characters")
 FLAG = Rule(is_flag, "it must be 0 or 1")
 IDS = Rule(
     lambda value: isinstance(value, list) and all(map(is_whole, value)),
     "it must be a flat list of category ids, which are whole numbers",
 )
 PIXELS = Rule(
-    lambda value: is_whole(value) and value >= 1,
-    "it must be a whole number of pixels from 1, without quotes or a decimal point",
+    lambda value: is_whole(value) and 1 <= value < FARTHEST,
+    "it must be a whole number of pixels from 1 to a million, without quotes or a decimal point",
 )
 
 RULES = {
@@ -84,7 +87,7 @@ RULES = {
         "id": WHOLE,
         "image_id": WHOLE,
         "category_id": WHOLE,
-        "bbox": Rule(is_box, "it must be four finite numbers [x, y, width, height]"),
+        "bbox": Rule(is_box, "it must be four finite numbers [x, y, width, height], in pixels"),
         "area": Rule(
             lambda value: type(value) in (int, float),
             "it must be a number of square pixels; without the field it is computed",
@@ -94,9 +97,7 @@ RULES = {
     },
     "categories": {
         "id": WHOLE,
-        "name": Rule(
-            is_name, "it must be a text of printable characters, without halves of characters"
-        ),
+        "name": Rule(is_name, TEXT.wanted),
     },
 }
 

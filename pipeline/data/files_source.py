@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.data.annotation_file import write_annotation_file
-from pipeline.data.annotations import complete_categories, read_split
+from pipeline.data.annotations import THINNEST, complete_categories, read_split
 from pipeline.data.categories import write_categories
 from pipeline.data.images import resolve_file_names, verify_images, write_manifest
 from pipeline.data.index import write_index
@@ -45,6 +45,12 @@ def verify_and_write(data: FilesData | LvisData, documents: dict[str, dict], out
         rows += verify_images(document["images"], data.images(name), name, data.verify)
     for name, document in documents.items():
         write_annotation_file(out / f"{name}.json", document)
-        write_index(out / "index" / name, document)
+        write_index(out / "index" / name, learnable(document))
     write_categories(out / "categories.csv", documents["train"]["categories"])
     write_manifest(out / "images.csv", rows)
+
+
+def learnable(document: dict) -> dict:
+    """Without what is thinner than a pixel, which evaluation judges and mmdet cannot learn."""
+    kept = [a for a in document["annotations"] if min(a["bbox"][2:]) >= THINNEST]
+    return {**document, "annotations": kept}

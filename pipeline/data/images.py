@@ -77,7 +77,7 @@ def verify_images(images: list[dict], folder: str | Path, split: str, verify: st
     ``verify`` is "header" (the file is an image of the annotated width and height, and the first
     one of each kind can be decoded) or "decode" (all pixels of all are there).
     """
-    check_one_record_each(images, split)
+    check_one_record_each(images, folder, split)
     folder, decode = Path(folder), verify == "decode"
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         checks = pool.map(lambda image: check_image(image, folder, decode), images)
@@ -85,10 +85,11 @@ def verify_images(images: list[dict], folder: str | Path, split: str, verify: st
     if not decode:
         for position in {image.kind: k for k, image in reversed([*enumerate(found)])}.values():
             found[position] = check_image(images[position], folder, decode=True)
-    bad = [image.problem for image in found if image.problem]
+    bad = [(image["id"], f.problem) for image, f in zip(images, found, strict=True) if f.problem]
     if bad:
         raise ValueError(
-            f"{split}: {len(bad)} of {len(images)} images are bad; the first: {bad[0]}"
+            f"{split}: {len(bad)} of {len(images)} images are bad; the first: image {bad[0][0]}, "
+            f"{bad[0][1]}"
         )
     dark = [image.row["file_name"] for image in found if image.dark]
     if dark:
@@ -100,15 +101,15 @@ def verify_images(images: list[dict], folder: str | Path, split: str, verify: st
     return [{"split": split, **image.row} for image in found]
 
 
-def check_one_record_each(images, split):
+def check_one_record_each(images, folder, split):
     """Two records of one file would be two images, each without the objects of the other."""
     records = Counter(os.path.normpath(image["file_name"]) for image in images)
     name, count = max(records.items(), key=lambda pair: pair[1], default=("", 0))
     if count > 1:
         ids = [i["id"] for i in images if os.path.normpath(i["file_name"]) == name]
         raise ValueError(
-            f"{split}: the images {ids[0]} and {ids[1]} have one file, {name}; put their "
-            "annotations under one image, or correct a file_name"
+            f"{split}: the images {ids[0]} and {ids[1]} have one file, {Path(folder, name)}; put "
+            "their annotations under one image, or correct a file_name"
         )
 
 

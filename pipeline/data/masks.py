@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data import rle
-from pipeline.data.fields import is_finite
+from pipeline.data.fields import FARTHEST, is_pixel
 from pipeline.messages import shown
 
-FARTHEST = 1e6  # pixels: a polygon is drawn along its edges
 POLYGON = "it must be polygons of pixels [x1, y1, x2, y2, x3, y3, ...], finite numbers, or an RLE"
 
 
@@ -49,11 +48,9 @@ def read_polygons(found):
 
 def is_polygon(polygon):
     """Whether it is pairs of pixels; one of fewer than three corners is, too."""
-    if isinstance(polygon, list) and all(map(is_finite, polygon)):
-        polygon = array("d", polygon)
-    if not isinstance(polygon, array) or len(polygon) % 2:
-        return False
-    return bool((np.abs(np.frombuffer(polygon)) < FARTHEST).all())
+    if isinstance(polygon, array):
+        return len(polygon) % 2 == 0 and bool((np.abs(np.frombuffer(polygon)) < FARTHEST).all())
+    return isinstance(polygon, list) and len(polygon) % 2 == 0 and all(map(is_pixel, polygon))
 
 
 def bounds(mask: list | dict, size: list[int]) -> tuple[float, float, float, float] | None:

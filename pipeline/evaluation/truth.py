@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.data import masks
 from pipeline.data.annotation_file import read_annotation_file
-from pipeline.data.fields import FEDERATED, is_finite, is_text, label, refusal
+from pipeline.data.fields import FEDERATED, TEXT, is_finite, is_text, label, refusal
 
 FREQUENCIES = ["r", "c", "f"]  # a list: whatever a file has there can be looked for in it
 REQUIRED = {
@@ -86,7 +86,7 @@ def check_values(path, data):
         if category["frequency"] not in FREQUENCIES:
             refuse(path, "categories", position, category, "frequency", "LVIS has r, c or f")
         if isinstance(category.get("name"), str) and not is_text(category["name"]):
-            refuse(path, "categories", position, category, "name", "half of a character is no text")
+            refuse(path, "categories", position, category, "name", TEXT.wanted)
     for position, annotation in enumerate(data["annotations"]):
         if not is_finite(annotation["area"]):
             wanted = "LVIS has a finite number of square pixels"

@@ -80,7 +80,7 @@ class LvisData:
         for key, url in self.urls.items():
             if key not in LVIS_FILES:
                 allowed = ", ".join(LVIS_FILES)
-                raise ValueError(f"unknown key data.urls.{shown(key)}; allowed: {allowed}")
+                raise ValueError(f"unknown key {shown(key)} in data.urls; allowed: {allowed}")
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"data.urls.{key} is {shown(url)}; it takes an http(s) address")
         check_outside(self.name, "data.root", self.root, self.images("train"))
