@@ -26,6 +26,7 @@ SHORT = "less than a minute"
 NOTES = Path(".dvc", "tmp", "running_chain.json")
 AFTERWARDS = "SECONDS_AFTER_THIS_STAGE"  # for the processes of a training
 LINE = re.compile(r"^\[(\d+) of (\d+)\] (\S+); (.+)$", re.MULTILINE)
+WHOLE_RUN = re.compile(r"\(whole run: ([^)]+)\)")
 ETA = re.compile(r"\beta: (?:\d+ days?, )?\d+:\d+:\d+")
 
 
@@ -109,10 +110,15 @@ def line(chain) -> str:
 def time_left(times: list[float | None]) -> str:
     """Of stages of which some are not known (None)."""
     known = [seconds for seconds in times if seconds is not None]
-    minutes = duration(sum(known))
     if len(known) == len(times):
-        return f"{minutes} left" if minutes == SHORT else f"about {minutes} left"
-    return "no estimate yet" if minutes == SHORT else f"more than {minutes} left"
+        return left(duration(sum(known)))
+    enough = known and duration(sum(known)) != SHORT
+    return left(duration(sum(known)), "more than") if enough else "no estimate yet"
+
+
+def left(time: str, about="about") -> str:
+    """Of what ``duration`` gives."""
+    return f"{time} left" if time == SHORT else f"{about} {time} left"
 
 
 def duration(seconds: float) -> str:
