@@ -13,9 +13,9 @@ from pipeline.percent import percent
 class Progress:
     """Called with all runs, again and again."""
 
-    def __init__(self, workers: int, out=sys.stdout):
-        self.workers, self.out = workers, out
-        self.redraw = out.isatty()
+    def __init__(self, workers: int, out=None):
+        self.workers, self.out = workers, out or sys.stdout
+        self.redraw = self.out.isatty()
         self.shown, self.aps, self.height, self.next = {}, {}, 0, 0.0
         self.places = {}
 
@@ -74,8 +74,7 @@ class Progress:
 
     def ap(self, run):
         if run.name not in self.aps:
-            reference = experiments.finished()[run.name]
-            self.aps[run.name] = experiments.metrics(reference, run.member.method)["AP"]
+            self.aps[run.name] = ap(run)
         return percent(self.aps[run.name])
 
     def summary(self, runs) -> str:
@@ -89,6 +88,15 @@ class Progress:
         work = mean * states.count("waiting")
         work += sum(max(0, mean - (now - run.began)) for run in runs if run.state == "running")
         return f"{text}, {left(duration(work / min(self.workers, len(runs))))}"
+
+
+def ap(run):
+    """None also where it cannot be read: the members go on without it."""
+    try:
+        reference = experiments.finished()[run.name]
+        return experiments.metrics(reference, run.member.method)["AP"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
 
 
 def said_place(run) -> tuple | None:
