@@ -6,18 +6,21 @@ import time
 
 from pipeline.ablation import experiments
 from pipeline.ablation.run import Run
+from pipeline.compute.chain_progress import LINE, WHOLE_RUN, duration, left
 from pipeline.percent import percent
 
 
 class Progress:
     """Called with all runs, again and again."""
 
-    def __init__(self, workers: int, out=sys.stdout):
-        self.workers, self.out = workers, out
-        self.redraw = out.isatty()
+    def __init__(self, workers: int, out=None):
+        self.workers, self.out = workers, out or sys.stdout
+        self.redraw = self.out.isatty()
         self.shown, self.aps, self.height, self.next = {}, {}, 0, 0.0
+        self.places = {}
 
     def __call__(self, runs: list[Run]) -> None:
+        self.places |= {run.name: place for run in runs if (place := said_place(run))}
         if self.redraw:
             over = not any(run.state in ("waiting", "running") for run in runs)
             if over or time.monotonic() >= self.next:
@@ -38,10 +41,12 @@ class Progress:
         self.height = len(lines)
 
     def print_changes(self, runs):
-        """A member's state and stage; the last lines of its log change too often."""
+        """A member's state and stage, once that has said something; its last lines change too
+        often."""
         for run in runs:
             key = (run.state, run.stage)
-            if self.shown.get(run.name) != key:
+            silent = run.state == "running" and run.stage and not run.last_line()
+            if self.shown.get(run.name) != key and not silent:
                 self.shown[run.name] = key
                 line = self.line(run, with_last_line=False)
                 print(f"{line}  [{self.summary(runs)}]", file=self.out, flush=True)
@@ -50,17 +55,26 @@ class Progress:
         what = run.state
         if run.state == "running":
             said = run.last_line() if with_last_line else ""
-            what = f"running {run.stage or 'starting'} {said}".rstrip()
+            words = [run.stage or "starting", self.place(run), "" if LINE.match(said) else said]
+            what = " ".join(["running", *filter(None, words)])
         elif run.state == "failed":
             what = f"failed: {run.reason}"
         elif run.state == "done":
             what = f"done, AP {self.ap(run)}"
         return f"{run.member.label:24} {what}"
 
+    def place(self, run) -> str:
+        """ "(stage 3 of 14, about 25 min left)", as the stage has said, or its training since."""
+        number, total, stage, rest = self.places.get(run.name, (0, 0, "", ""))
+        if not stage or stage != run.stage:
+            return ""
+        if later := WHOLE_RUN.findall(LINE.split(run.tail)[-1]):
+            rest = left(later[-1])
+        return f"(stage {number} of {total}, {rest})"
+
     def ap(self, run):
         if run.name not in self.aps:
-            reference = experiments.finished()[run.name]
-            self.aps[run.name] = experiments.metrics(reference, run.member.method)["AP"]
+            self.aps[run.name] = ap(run)
         return percent(self.aps[run.name])
 
     def summary(self, runs) -> str:
@@ -71,7 +85,21 @@ class Progress:
         if not seconds or not {"waiting", "running"} & set(states):
             return text
         mean, now = sum(seconds) / len(seconds), time.monotonic()
-        left = mean * states.count("waiting")
-        left += sum(max(0, mean - (now - run.began)) for run in runs if run.state == "running")
-        minutes = round(left / min(self.workers, len(runs)) / 60)
-        return f"{text}, about {minutes // 60}:{minutes % 60:02} h left"
+        work = mean * states.count("waiting")
+        work += sum(max(0, mean - (now - run.began)) for run in runs if run.state == "running")
+        return f"{text}, {left(duration(work / min(self.workers, len(runs))))}"
+
+
+def ap(run):
+    """None also where it cannot be read: the members go on without it."""
+    try:
+        reference = experiments.finished()[run.name]
+        return experiments.metrics(reference, run.member.method)["AP"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+
+
+def said_place(run) -> tuple | None:
+    """What the member's last stage has said of itself: number, total, stage, time left."""
+    said = LINE.findall(run.tail)
+    return said[-1] if said else None

@@ -24,8 +24,10 @@ from pipeline.files import read_json, write_json
 
 SHORT = "less than a minute"
 NOTES = Path(".dvc", "tmp", "running_chain.json")
+TRAININGS = ("train_representation", "train_classifier")
 AFTERWARDS = "SECONDS_AFTER_THIS_STAGE"  # for the processes of a training
 LINE = re.compile(r"^\[(\d+) of (\d+)\] (\S+); (.+)$", re.MULTILINE)
+WHOLE_RUN = re.compile(r"\(whole run: ([^)]+)\)")
 ETA = re.compile(r"\beta: (?:\d+ days?, )?\d+:\d+:\d+")
 
 
@@ -69,23 +71,20 @@ def noted() -> dict:
         return {}
 
 
-def new_chain(words, stage) -> dict:
+def new_chain(words, running) -> dict:
     """``to_come``: stages that will run, in DVC's order; ``ran``: those that have started."""
     from pipeline.compute.plan import planned
     from pipeline.params import load
 
     params = load()
-    compute, train = asdict(params.compute), asdict(params.train)
-    work = [asdict(params.data), asdict(params.detector), asdict(params.predict), compute]
-    work += [train["batch_size"], train["precision"]]
+    work = [asdict(part) for part in (params.data, params.detector, params.predict, params.compute)]
+    work += [params.train.batch_size, params.train.precision]
     blocks = {**params.representation, **params.classifier}
     sizes = {
-        f"{kind}@{name}": block.epochs
-        for name, block in blocks.items()
-        for kind in ("train_representation", "train_classifier")
+        f"{stage}@{name}": block.epochs for name, block in blocks.items() for stage in TRAININGS
     }
     digest = hashlib.sha256(json.dumps(work, default=str).encode()).hexdigest()[:16]
-    return {"work": digest, "sizes": sizes, "ran": [], "to_come": planned(words, stage)}
+    return {"work": digest, "sizes": sizes, "ran": [], "to_come": planned(words, running)}
 
 
 def go_on(chain, stage) -> None:
@@ -109,10 +108,15 @@ def line(chain) -> str:
 def time_left(times: list[float | None]) -> str:
     """Of stages of which some are not known (None)."""
     known = [seconds for seconds in times if seconds is not None]
-    minutes = duration(sum(known))
     if len(known) == len(times):
-        return f"{minutes} left" if minutes == SHORT else f"about {minutes} left"
-    return "no estimate yet" if minutes == SHORT else f"more than {minutes} left"
+        return left(duration(sum(known)))
+    enough = known and duration(sum(known)) != SHORT
+    return left(duration(sum(known)), "more than") if enough else "no estimate yet"
+
+
+def left(time: str, about="about") -> str:
+    """Of what ``duration`` gives."""
+    return f"{time} left" if time == SHORT else f"{about} {time} left"
 
 
 def duration(seconds: float) -> str:
@@ -139,7 +143,7 @@ def durations_of(chain) -> Durations:
 def lasted(stage, began) -> float:
     """In seconds; of a training that was resumed, or had been finished before, what it took."""
     seconds = time.monotonic() - began
-    if kind(stage) in ("train_representation", "train_classifier"):
+    if kind(stage) in TRAININGS:
         name = stage.partition("@")[2]
         seconds = max(seconds, read_json(Path("models", name, "environment.json"))["seconds"])
     return round(seconds, 1)

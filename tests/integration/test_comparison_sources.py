@@ -79,10 +79,10 @@ def test_the_experiments_of_a_project(root, project):
     assert list(rows) == ["bce", "margin", "all"]
     assert rows["all"]["loss.weight"] == "true"
     assert (rows["bce"]["n"], rows["bce"]["seeds"]) == ("2", "0 1")  # shared by the members
-    assert float(rows["all"]["AP"]) == pytest.approx(0.405)
-    assert float(rows["all"]["AP_sd"]) == pytest.approx(0.01 / 2**0.5)
-    assert float(rows["all"]["AP_delta"]) == pytest.approx(0.2)
-    assert float(rows["all"]["AP_low"]) == pytest.approx(0.2, abs=1e-5)
+    assert float(rows["all"]["AP"]) == pytest.approx(40.5)
+    assert float(rows["all"]["AP_sd"]) == pytest.approx(1 / 2**0.5)
+    assert float(rows["all"]["AP_delta"]) == pytest.approx(20)
+    assert float(rows["all"]["AP_low"]) == pytest.approx(20, abs=1e-3)
     page = (project / "reports/comparisons/parts/index.html").read_text()
     commit = git(project, "for-each-ref", "--format=%(objectname:short)", "refs/exps").split()[0]
     assert commit in page and "parts-all-seed-0-" in page
@@ -117,7 +117,7 @@ def test_of_two_runs_of_a_member_the_newer_counts_and_is_told(root, project):
         results={"bacl": metrics(0.5)}, code={"pipeline/training/loop.py": "other"},
     )  # fmt: skip
     done = comparison(root, project, "--method", "bacl", "--metrics", "AP", "--where", "seed=0")
-    assert float(table(project)["all"]["AP"]) == 0.5
+    assert float(table(project)["all"]["AP"]) == 50
     assert "parts-all-seed-0-ffffffffff counts" in done.stderr
 
 
@@ -202,9 +202,9 @@ def test_an_mlflow_experiment_on_a_server(root, tmp_path):
         comparison(root, empty, *asked)
         rows = table(empty)
         assert (rows["bacl"]["n"], rows["bacl"]["seeds"]) == ("2", "0 1")
-        assert float(rows["bacl"]["AP"]) == pytest.approx(0.45)
-        assert float(rows["bacl"]["AR@300"]) == pytest.approx(0.45)
-        assert float(rows["bacl"]["AP_low"]) == pytest.approx(0.25, abs=1e-5)
+        assert float(rows["bacl"]["AP"]) == pytest.approx(45)
+        assert float(rows["bacl"]["AR@300"]) == pytest.approx(45)
+        assert float(rows["bacl"]["AP_low"]) == pytest.approx(25, abs=1e-3)
         # the same runs from the folders count once; tracking.uri of params.yaml is the default
         done = comparison(root, tmp_path / "machine1", "workspace", *asked[:1])
         assert done.stderr == ""
@@ -258,7 +258,7 @@ def check_summed(project, values, own):
     summed = over_seeds(seeds_table(params, own, project))
     assert summed["bacl"].seeds == [0, 1]
     assert summed["bacl"].values["AP"] == pytest.approx([0.4, 0.41])
-    assert summed["bacl"].summaries["AP"].mean == pytest.approx(0.405)
+    assert summed["bacl"].summaries["AP"].mean == pytest.approx(40.5)
     assert summed["bacl"].summaries["APl"].mean is None
     assert list(summed["bacl"].intervals) == ["AP", "APr", "APc", "APf"]
     arrays = {

@@ -106,6 +106,23 @@ def test_again_changes_nothing_and_a_longer_training_adds_only_its_new_steps(pro
         assert len(client.get_metric_history(run_id, "loss")) == points
 
 
+def test_the_table_and_the_places_end_a_run_also_without_mlflow(project):
+    edit_params(project, "uri: sqlite", "uri: http://127.0.0.1:9")
+    out, err = finish(start_track_stage(project))
+    assert err.startswith("warning: MLflow at http://127.0.0.1:9 was skipped")
+    assert out.splitlines()[-2] == "MLflow  http://127.0.0.1:9"
+    assert "bacl 30.0 15.0 none - +20.0" in " ".join(out.split())
+    edit_params(project, "uri: http://127.0.0.1:9", "enabled: false")
+    out, err = finish(start_track_stage(project))
+    assert err == ""
+    assert out.splitlines()[-4:-1] == [
+        f"report  {project}/reports/index.html",
+        f"        {(project / 'reports/index.html').as_uri()}",
+        "MLflow  off (tracking.enabled)",
+    ]
+    assert "bacl 30.0 15.0 none - +20.0" in " ".join(out.split())
+
+
 def test_each_configuration_has_its_parent(project):
     sync(project)
     edit_params(project, "alpha: 0.85", "alpha: 0.5")

@@ -175,6 +175,33 @@ def test_progress_tells_every_change_once(load, tmp_path):
     ]
 
 
+def test_progress_tells_the_stages_place_and_the_time_left(load, tmp_path):
+    (member,) = load("members: {a: []}")
+    one = Run(member, "e", tmp_path / "a.log", (), "running")
+    out = io.StringIO()
+    progress = Progress(1, out)
+
+    def follow(text):
+        with one.log.open("a") as log:
+            log.write(text)
+        one.follow()
+        progress([one])
+
+    follow("Running stage 'predict@bce':\n> exec python -m stages.predict bce\n")
+    follow("[3 of 8] predict@bce; about 25 min left\n")
+    shown = "running predict@bce (stage 3 of 8, about 25 min left)"
+    assert [line.split(maxsplit=1)[1] for line in out.getvalue().splitlines()] == [
+        f"{shown}  [0 done of 1]"
+    ]
+    assert progress.line(one).endswith(shown)  # and does not say it twice
+    follow("Epoch(train)  [1][10/63]  eta: 0:01:05 (whole run: 3 h 05 min)  time: 0.1\n")
+    assert progress.line(one).endswith(
+        "(stage 3 of 8, about 3 h 05 min left) Epoch(train) [1][10/63] eta: 0:01:05"
+    )
+    follow("Running stage 'track':\n> exec python -m stages.track\n")
+    assert progress.line(one).endswith(" running track")
+
+
 def test_a_start_that_was_cut_off_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run.PARAMS.write_text("seed: 0")
