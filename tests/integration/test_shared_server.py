@@ -13,7 +13,6 @@ from mirroring import (
     parents,
     runs_of,
     sync,
-    use_server,
     write_folder,
 )
 from mlflow.entities import ViewType
@@ -191,9 +190,13 @@ def test_models_of_code_from_before_the_tag_are_ours(project):
     assert client.get_model_version_by_alias("bacl", "best").version == 1
 
 
+def place_of(project):
+    return (project.parent / "mlartifacts").as_uri()
+
+
 def test_an_experiment_that_somebody_else_made_stays_as_it_is(project):
     client = client_of(project)
-    number = client.create_experiment("bacl", tags={"team": "b"})
+    number = client.create_experiment("bacl", place_of(project), {"team": "b"})
     client.create_run(number, tags={"kind": "pipeline"})
     before = everything(client, "bacl")
     _, err = sync(project)
@@ -207,7 +210,7 @@ def test_an_experiment_that_somebody_else_made_stays_as_it_is(project):
 
 def test_an_empty_experiment_was_made_to_be_used(project):
     client = client_of(project)
-    client.create_experiment("bacl", tags={"team": "b"})
+    client.create_experiment("bacl", place_of(project), {"team": "b"})
     assert sync(project)[1] == ""
     assert everything(client, "bacl")[0]["tags"]["team"] == "b"
 
@@ -311,7 +314,8 @@ def own_disk(folder):
 
 def test_a_server_that_keeps_files_on_its_own_disk_gets_the_numbers(project, tmp_path):
     with own_disk(write_folder(tmp_path / "server")) as server:
-        use_server(project, server.uri, "numbers")
+        here = f"uri: '{database(tmp_path)}', experiment: bacl"
+        edit_params(project, here, f"uri: '{server.uri}', experiment: numbers")
         out, err = sync(project)
         assert "mirrored 1 pipeline run" in out
         assert "files and models stay out of MLflow" in err and err.count("\n") == 1

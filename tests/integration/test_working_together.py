@@ -59,6 +59,7 @@ def author(root, tmp_path_factory, server):
     dump(folder / "dvc.yaml", chain(root, results, COMPUTED))
     tracking = f"tracking: {{uri: '{server.uri}', experiment: team}}\n"
     params = PARAMS.replace("gallery_images: 4", "gallery_images: 0")
+    params = params.replace("{type: fcbl}", "{type: fcbl, alpha: 0.85}")
     write(folder / "params.yaml", f"seed: 0\npredict: {{max_per_image: 9}}{params}{tracking}")
     git(folder, "checkout", "--quiet", "-b", "main")
     run(folder, "dvc", "init", "--quiet")

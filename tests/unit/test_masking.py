@@ -24,10 +24,10 @@ SECRET = "Xq7-secret_9"
         (f"https://ghp_0123456789abcdefghij:{SECRET}@h/a", "https://***:***@h/a"),
         (f"get https://me:{SECRET}@h/x?a={SECRET}: no", "get https://me:***@h/x?a=***: no"),
         (f"[export W_API_KEY={SECRET}, module load x]", "[export W_API_KEY=***, module load x]"),
-        (f"AWS_SECRET_ACCESS_KEY: '{SECRET} x'", "AWS_SECRET_ACCESS_KEY: ***"),
+        (f"AWS_SECRET_ACCESS_KEY: '{SECRET} x'", "AWS_SECRET_ACCESS_KEY: '***'"),
         (f"Authorization: Bearer {SECRET}", "Authorization: ***"),
         (f"sbatch --token {SECRET} x", "sbatch --token *** x"),
-        (f"{{'password': '{SECRET}', 'a': 1}}", "{'password': ***, 'a': 1}"),
+        (f"{{'password': '{SECRET}', 'a': 1}}", "{'password': '***', 'a': 1}"),
         (f"uri: 's3://AKIAABCDEFGHIJKLMNOP:{SECRET}@h/b'", "uri: 's3://***:***@h/b'"),
     ],
 )  # fmt: skip
@@ -48,6 +48,7 @@ def test_what_is_secret_goes(text, expected):
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
         "https://github.com/open-mmlab/mmdetection/issues/7439 says so",
         "pipeline/data/symbols.py",
+        "model = dict(with_cls_token=True, out_type='cls_token', num_tokens=4)",
     ],
 )
 def test_what_is_not_secret_stays(text):
