@@ -43,7 +43,6 @@ def project(root, tmp_path, server, web):
     folder.mkdir()
     make_project(folder)
     shutil.copy(folder / "data/blocks/val.json", folder / "data/blocks/train.json")
-    shutil.rmtree(folder / "reports/diagnosis/bce")
     settings = f"""
 seed: 0
 data: {{name: blocks, source: pipeline/data/lvis.py, version: v1, root: elsewhere,
@@ -57,6 +56,7 @@ compute:
 tracking: {{uri: "{server.uri.replace("//", f"//me:{secret('uri')}@")}", experiment: secrets}}
 """
     text = "\n".join(line for line in PARAMS.splitlines() if not line.startswith("data:"))
+    text = text.replace("gallery_images: 4", "gallery_images: 0")
     weights = f'weights: "https://host/r50.pth?X-Amz-Signature={secret("weights")}"'
     text = text.replace("detector: {", f"detector: {{{weights}, ")
     write(folder / "params.yaml", text + settings)
@@ -104,6 +104,7 @@ def test_mirror_report_and_messages_hold_no_secret(project, server):
         run(project, "pipeline.comparison", "mlflow:secrets", "workspace", "--metrics", "AP"),
         run(project, "stages.prepare"),  # fails: there are no files
     ]
+    assert "error: " not in outputs[3], outputs[3]
     assert "mirrored 1 pipeline run" in outputs[4], outputs[4]
     assert "3 models" in outputs[4]
     assert "written: reports/comparisons" in outputs[6], outputs[6]

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -173,6 +175,23 @@ def test_percent_goes_back_to_the_fraction(fraction):
     assert scale.to_fraction(scale.to_percent(rounded), scale.TAG) == rounded
     assert scale.to_fraction(fraction, {}) == fraction
     assert scale.to_percent(0.07) == 7.0
+
+
+def test_a_moved_checkout_stays_the_same_and_a_copy_is_another_one(tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    identity = stamp.project_identity(first)
+    assert stamp.project_identity(first) == identity
+    moved = first.rename(tmp_path / "moved")
+    assert stamp.project_identity(moved) == identity
+    copy = Path(shutil.copytree(moved, tmp_path / "copy"))
+    assert stamp.project_identity(copy) != identity
+    assert stamp.project_identity(copy) == stamp.project_identity(copy)
+    link = tmp_path / "link"
+    link.symlink_to(moved)
+    assert stamp.project_identity(link) == stamp.project_identity(moved) == identity
+    write(moved / stamp.IDENTITY, f"{identity}\n")  # as older code wrote it
+    assert stamp.project_identity(moved) == identity
 
 
 def test_params_yaml_is_shown_without_where_it_ran(folder):
