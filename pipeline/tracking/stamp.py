@@ -69,10 +69,8 @@ def project_identity(project):
     """16 hex digits that tell this checkout's runs from others' on one server; made under the
     mirror's lock, and kept beside the stamp with the folder's name: a copy gets its own."""
     known, home = read_identity(project)
-    if known and not was_copied(known, home, project):
-        identity = known
-    else:
-        identity = secrets.token_hex(8)
+    copied = bool(known) and was_copied(known, home, project)
+    identity = secrets.token_hex(8) if copied or not known else known
     if (known, home) != (identity, str(project)):
         write_text(project / IDENTITY, f"{identity}\n{project}\n")
     return identity
