@@ -263,6 +263,25 @@ def test_a_copy_of_a_project_writes_into_its_own_folder(old, tmp_path):
     assert all(place.startswith((copy / "mlartifacts").as_uri()) for place in places)
 
 
+def test_a_copy_with_a_folder_of_its_own_name_for_files(old, tmp_path):
+    edit_params(old, "experiment: bacl", "experiment: named, artifacts: kept/files")
+    assert sync(old)[1] == ""
+    copy = shutil.copytree(old, tmp_path / "copy")
+    before = listing(old)
+    edit_params(copy, "alpha: 0.85", "alpha: 0.5")
+    assert finish(start_command(copy))[1] == ""
+    assert listing(old) == before
+    _, runs = runs_of(database(copy), "named")
+    home = (copy / "kept/files").as_uri()
+    assert {run.info.artifact_uri.startswith(f"{home}/") for run in runs} == {True}
+
+
+def test_an_empty_file_for_a_database_breaks_nothing(project):
+    write(project / "mlflow.db", "")
+    (project / "mlartifacts").mkdir()
+    assert sync(project)[1] == ""
+
+
 def listing(project):
     files = [path for path in project.rglob("*") if path.is_file() and path.name != "mlflow.db"]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}

@@ -67,6 +67,7 @@ def author(root, tmp_path_factory, server):
     done = repro(folder)
     assert "mirrored 1 pipeline run and 11 stage runs, 3 models" in done.stdout, done.stdout
     push(folder, "run")
+    run(folder, "python", "-m", "pipeline.tracking", "sync")  # the dvc.lock of the end
     return folder
 
 
