@@ -19,8 +19,9 @@ NAME = (
     r"[\w.-]*(?:password|passwd|passphrase|secret|token|authorization|credential"
     r"|(?:api|access|private|account)[_-]?key)[\w.-]*"
 )
-VALUE = r"(?:(?:bearer|basic)\s+)?(?:\"[^\"]*\"|'[^']*'|[^\s,;'\"})\]]+)"
-ASSIGNED = re.compile(rf"(?i)({NAME}['\"]?\s*[=:]\s*|--{NAME}\s+)({VALUE})")
+NO_SECRET = r"(?!(?:true|false|null|none|[\d.]+)(?:[\s,;'\"})\]]|$))"  # with_cls_token=True
+VALUE = r"(?:\"[^\"]*\"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;'\"})\]]+)"
+ASSIGNED = re.compile(rf"(?i)({NAME}['\"]?\s*[=:]\s*|--{NAME}\s+){NO_SECRET}({VALUE})")
 SECRET_NAME = re.compile(rf"(?i){NAME}")
 SHORTEST = 6  # a value of the environment that is replaced wherever it stands
 
@@ -32,7 +33,7 @@ def masked(text: str) -> str:
         text = text.replace(value, HIDDEN)
     whole = WHOLE_URL.fullmatch(text)
     text = masked_url(text) if whole else URL.sub(lambda found: masked_url(found[0]), text)
-    return ASSIGNED.sub(lambda found: found[1] + HIDDEN, text)
+    return ASSIGNED.sub(masked_value, text)
 
 
 def masked_url(url):
@@ -53,6 +54,13 @@ def masked_part(found):
     if key in HARMLESS:
         return found[0]
     return f"{key}={HIDDEN}" if equals else HIDDEN
+
+
+def masked_value(found):
+    """In the quotes it has, so that a text of Python or YAML can still be read."""
+    name, value = found.groups()
+    quote = value[0] if value[0] in "'\"" else ""
+    return f"{name}{quote}{HIDDEN}{quote}"
 
 
 def secret_values():

@@ -1,17 +1,17 @@
 """What a served model consists of: weights.pth, config.py, categories.json, settings.json.
 
-Weights and config are the very files of ``models/<method>/``. Imports no torch.
+Weights and config are those of ``models/<method>/``. Imports no torch.
 """
 
 import ast
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from pipeline.data.categories import read_categories
 from pipeline.data.places import data_folder
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, write_json, write_text
+from pipeline.masking import masked
 from pipeline.params import Params
 
 WEIGHTS, CONFIG = "weights.pth", "config.py"
@@ -21,7 +21,8 @@ SHOWN = ("id", "name", "frequency", "image_count")
 
 def write_texts(folder: Path, root: Path, params: Params, method: str) -> None:
     """Everything but the weights, which are large: the caller puts them beside."""
-    shutil.copyfile(root / "models" / method / CONFIG, folder / CONFIG)
+    config = (root / "models" / method / CONFIG).read_text(encoding="utf-8")
+    write_text(folder / CONFIG, masked(config))
     write_json(folder / CATEGORIES, categories(root, params))
     write_json(folder / SETTINGS, settings(params))
 

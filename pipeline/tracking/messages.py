@@ -10,7 +10,7 @@ from pipeline.masking import masked
 from pipeline.tracking import server
 
 LONGEST = 300
-STATUS = re.compile(r"error code (\d{3})|\b(\d{3}) (?:Client|Server) Error")
+STATUS = re.compile(r"error code (\d{3})|\b(\d{3}) (?:Client|Server) Error|too many (\d{3}) error")
 SCHEMA = re.compile(r"database schema \(found version (\w+)")
 DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 LOGIN = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
@@ -63,7 +63,7 @@ def of_http(error, text):
     if "not in a valid JSON format" in text:
         return WEB_PAGE.format("a page")
     found = STATUS.search(text)
-    status = int(found[1] or found[2]) if found else None
+    status = int(found[found.lastindex]) if found else None
     if status == 401 or error_code(error) == "UNAUTHENTICATED":
         known = any(os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "TOKEN"))
         return f"it {'does not accept you; check' if known else 'asks who you are; set'} {LOGIN}"

@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from pipeline.serving import package
 from pipeline.tracking import ownership
-from pipeline.tracking.places import still_there
+from pipeline.tracking.places import is_of_server, still_there
 from pipeline.tracking.scale import SCALE, to_fraction
 from pipeline.tracking.trained_models import AP, IDENTITY, VAL
 
@@ -45,7 +45,7 @@ def put_model(client, target, experiment, model, training_run, evaluation_run):
         ]
     version = only_one_version(client, name, model)  # perhaps by a run of another configuration
     logged = version and logged_model_of(client, version)
-    if logged and not still_there(logged.artifact_location):
+    if logged and is_lost(logged.artifact_location, target):
         upload(client, model, logged, training_run)
     if not logged:
         logged = put_logged_model(client, experiment, model, training_run)
@@ -53,6 +53,11 @@ def put_model(client, target, experiment, model, training_run, evaluation_run):
     attach(client, model, logged, training_run, evaluation_run)
     renew_tags(client, only_one_version(client, name, model), model)
     return move_alias(client, name)
+
+
+def is_lost(place, target):
+    """Whether the files can, and have to, be written there again."""
+    return not still_there(place) and not is_of_server(place, target.artifacts, target.uri)
 
 
 def may_register(client, name, repository):

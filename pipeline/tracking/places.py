@@ -59,27 +59,38 @@ def is_inside(folder, own):
     return bool(named) and folder.is_relative_to(named)
 
 
-def bring_home(uri, project):
+def is_at_home(uri, own, project):
+    """Whether database and files lie in the project, and so move and are copied with it."""
+    lying = server.database_file(uri), own and folder_of(own)
+    return all(path and path.is_relative_to(project) and path != project for path in lying)
+
+
+def bring_home(uri, own, project):
     """Let a database that was moved or copied together with its project name its own files.
 
     MLflow notes absolute places: a copy would go on writing to the original's.
     """
-    database, home = server.database_file(uri), project / FOLDER
-    if database is None or not database.is_relative_to(project) or not home.is_dir():
+    home = folder_of(own)
+    if not home.is_dir():
         return
-    with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection, connection:
-        found = connection.execute("SELECT DISTINCT artifact_location FROM experiments")
-        former = {old for (place,) in found if (old := former_home(place)) != home.as_uri()}
-        for old in filter(None, former):
+    database = sqlite3.connect(server.database_file(uri), timeout=20)
+    with contextlib.closing(database), database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if not {table for table, _ in COLUMNS} <= tables:  # of an MLflow that cannot use it
+            return
+        found = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        former = {former_home(place, home.relative_to(project)) for (place,) in found}
+        for old in former - {home.as_uri(), None}:
             for table, column in COLUMNS:
-                rename(connection, table, column, old, home.as_uri())
+                rename(database, table, column, old, home.as_uri())
 
 
-def former_home(location):
-    """``file:///elsewhere/mlartifacts`` of a place that is this folder, or one right in it."""
+def former_home(location, name):
+    """``file:///elsewhere/mlartifacts`` of a place that is this folder, or one right in it; None of
+    any other. ``name``: the folder's path in a project."""
     folder = folder_of(location or "")
     for place in (folder, folder and folder.parent):
-        if place and place.is_absolute() and place.name == FOLDER:
+        if place and place.is_absolute() and place.parts[-len(name.parts) :] == name.parts:
             return place.as_uri()
     return None
 

@@ -1,18 +1,15 @@
-"""Plain records -> MLflow runs. The only module that imports mlflow.
+"""Plain records -> MLflow runs. What is imported from here alone may import mlflow.
 
 Everything here can be done twice: a run is found by its tags, and only what it lacks is sent.
 """
 
-import hashlib
 import json
 import logging
-import tempfile
 import time
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
     BAD_REQUEST,
@@ -23,21 +20,14 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline.masking import masked
-from pipeline.tracking import configuration, ownership, places, server, views
+from pipeline.tracking import places
 from pipeline.tracking.known_runs import child_of, find_known, is_outdated, throw_away
+from pipeline.tracking.opening import no_files, open_experiment
+from pipeline.tracking.uploads import upload_artifacts
 
 METRICS_PER_BATCH = 800  # MLflow takes 1000 items in a request, of these 100 params and 100 tags
 OTHERS_PER_BATCH = 100
 LONGEST_PARAM = 6000  # MLflow's; cut here, or it warns of each
-EXPERIMENT_TAGS = {
-    "mlflow.note.content": (
-        "A run is a configuration, its child runs are the stages. Under GenAI they do not show: "
-        "switch to Model training, top left."
-    )
-}
-PARAMS = "params.yaml"
-SETTINGS = (PARAMS, "dvc.yaml", "dvc.lock", "config.py")  # where a user may have secrets
 TRIES = 10  # each of several mirrors may be overtaken at each kind of row
 OVERTAKEN = {
     ErrorCode.Name(code) for code in (BAD_REQUEST, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST)
@@ -107,15 +97,6 @@ def mirror_once(target, parent, children, datasets, models=()):
     return Mirrored(experiment, notes=put_models(client, target, experiment, models, runs))
 
 
-def no_files(experiment):
-    return (
-        f"files and models stay out of MLflow, numbers are there: the server keeps files in "
-        f"{experiment.artifact_location}, a folder of its own machine; start it with "
-        f"--serve-artifacts and take a new tracking.experiment, or, if this machine has that "
-        f"folder too, set tracking.artifacts to it"
-    )
-
-
 def put_datasets(client, run, datasets):
     if not (run.inputs and run.inputs.dataset_inputs):
         client.log_inputs(run.info.run_id, [dataset_input(record) for record in datasets])
@@ -130,59 +111,6 @@ def put_models(client, target, experiment, models, runs):
         training, evaluation = runs[model.training.name], runs[model.evaluation.name]
         notes += put_model(client, target, experiment, model, training, evaluation)
     return notes
-
-
-def open_experiment(client, target):
-    """The experiment; it is made, and given its views, if need be."""
-    experiment = client.get_experiment_by_name(target.experiment)
-    if experiment is None:
-        tags = EXPERIMENT_TAGS | views.tags(target.columns)
-        tags |= ownership.owner_tag(target.repository)
-        made = client.create_experiment(target.experiment, target.artifacts, tags)
-        return client.get_experiment(made)
-    check_owner(client, experiment, target)
-    check_place(experiment, target)
-    wanted = views.tags(target.columns, experiment.tags)
-    if ownership.OWNER not in experiment.tags:
-        wanted |= ownership.owner_tag(target.repository)
-    for key, text in wanted.items():
-        if experiment.tags.get(key) != text:
-            client.set_experiment_tag(experiment.experiment_id, key, text)
-    return experiment
-
-
-def check_owner(client, experiment, target):
-    """``NotOurs`` of what other people made, or have put in the bin. An empty experiment without
-    our tag was made to be used."""
-    number, name = experiment.experiment_id, experiment.name
-    if experiment.lifecycle_stage == "deleted":
-        raise ownership.NotOurs(
-            f"somebody has put the experiment {name} in MLflow's bin; `mlflow experiments restore "
-            f"--experiment-id {number}` takes it out, or set another tracking.experiment"
-        )
-    unmarked = views.is_ours(experiment.tags)
-    if not ownership.is_ours(experiment.tags, target.repository, unmarked) and (
-        ownership.OWNER in experiment.tags or client.search_runs([number], "", ViewType.ALL, 1)
-    ):
-        raise ownership.NotOurs(
-            f"the experiment {name} is not of this project, and stays as it is; set another "
-            f"tracking.experiment, or give that one the tag {ownership.OWNER} = {target.repository}"
-        )
-
-
-def check_place(experiment, target):
-    """MLflow would make an old folder again, or write into another project's."""
-    place, own = experiment.artifact_location, target.artifacts
-    folder = places.folder_of(place)
-    if folder is None or server.is_remote(target.uri) or places.is_inside(folder, own):
-        return
-    if target.only_there or not folder.is_dir():
-        whose = "another project's" if folder.is_dir() else "gone"
-        raise ownership.NotOurs(
-            f"experiment {experiment.name} keeps its files in {place}, which is {whose}; if this "
-            "project was moved or copied, remove its mlflow.db, which is made again; if not, set "
-            "another tracking.experiment, or tracking.artifacts to that folder"
-        )
 
 
 def put_run(client, experiment, record, run):
@@ -238,37 +166,6 @@ def set_status(client, run, record):
             client.set_terminated(run.info.run_id, "FINISHED", ended)
     elif run.info.status != "RUNNING":
         client.update_run(run.info.run_id, "RUNNING")
-
-
-def upload_artifacts(client, run, record):
-    """Copy the files, unless these very bytes were copied before."""
-    if not record.artifacts:
-        return
-    digest = hashlib.md5(usedforsecurity=False)
-    for path, folder in record.artifacts:
-        digest.update(f"{folder}/{path.name}\n".encode() + public_content(path))
-    there = places.still_there(run.info.artifact_uri)
-    if run.data.tags.get("artifacts") == digest.hexdigest() and there:
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        for path, folder in record.artifacts:
-            if path.name in SETTINGS:
-                path = write_public(path, Path(temporary, path.name))
-            client.log_artifact(run.info.run_id, str(path), folder)
-    client.set_tag(run.info.run_id, "artifacts", digest.hexdigest())
-
-
-def write_public(path, copy):
-    copy.write_bytes(public_content(path))
-    return copy
-
-
-def public_content(path):
-    """The bytes that others may read."""
-    if path.name not in SETTINGS:
-        return path.read_bytes()
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return masked(configuration.without_place(text) if path.name == PARAMS else text).encode()
 
 
 def dataset_input(record):

@@ -67,11 +67,26 @@ def file_state(path):
 
 def project_identity(project):
     """16 hex digits that tell this checkout's runs from others' on one server; made under the
-    mirror's lock, and kept beside the stamp."""
+    mirror's lock, and kept beside the stamp with the folder's name: a copy gets its own."""
+    known, home = read_identity(project)
+    copied = bool(known) and was_copied(known, home, project)
+    identity = secrets.token_hex(8) if copied or not known else known
+    if (known, home) != (identity, str(project)):
+        write_text(project / IDENTITY, f"{identity}\n{project}\n")
+    return identity
+
+
+def read_identity(project):
+    """(identity, folder); empty texts where they are not known."""
     path = project / IDENTITY
-    if not path.is_file():
-        write_text(path, f"{secrets.token_hex(8)}\n")
-    return path.read_text(encoding="utf-8").strip()
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return tuple([*lines, "", ""][:2])
+
+
+def was_copied(identity, home, project):
+    """Whether the folder it was made in is still there beside this one; otherwise it was moved."""
+    there = Path(home or project)
+    return read_identity(there)[0] == identity and not there.samefile(project)
 
 
 def read_stamp(root):

@@ -145,7 +145,7 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
         with server.time_limit(seconds):
             store.create(uri, target.artifacts)
             if target.only_there:
-                places.bring_home(uri, project)
+                places.bring_home(uri, target.artifacts, project)
             return runs.mirror(target, parent, children, datasets, models)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds:.0f} s; {AGAIN}")
@@ -157,13 +157,12 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
 
 
 def where_to(uri, params, project):
-    database = server.database_file(uri)
-    own = database is not None and database.is_relative_to(project)
+    artifacts = places.artifact_location(params, uri, project)
     return Target(
         uri,
         params.tracking.experiment,
-        places.artifact_location(params, uri, project),
-        only_there=own and not params.tracking.artifacts,
+        artifacts,
+        only_there=places.is_at_home(uri, artifacts, project),
         repository=ownership.repository(project),
         model_prefix=params.tracking.model_prefix,
         columns=collect.columns(params),

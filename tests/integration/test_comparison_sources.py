@@ -21,6 +21,7 @@ from finished_runs import (
     write,
     write_results,
 )
+from mlflow.tracking import MlflowClient
 from tracking_project import IMAGES, Server
 
 from pipeline.comparison import folders
@@ -209,10 +210,24 @@ def test_an_mlflow_experiment_on_a_server(root, tmp_path):
         done = comparison(root, tmp_path / "machine1", "workspace", *asked[:1])
         assert done.stderr == ""
         assert table(tmp_path / "machine1")["bacl"]["n"] == "2"
+        as_older_code_mirrored(server.uri)
+        done = comparison(root, tmp_path / "machine1", "workspace", *asked[:1])
+        assert done.stderr == ""
+        assert float(table(tmp_path / "machine1")["bacl"]["AP"]) == pytest.approx(0.45)
         done = run_unknown(root, empty, server.uri)
         assert "has no experiment 'other'; it has: Default, shared" in done.stderr
     done = run_unknown(root, empty, server.uri)
     assert "does not answer" in done.stderr
+
+
+def as_older_code_mirrored(uri):
+    """One seed's runs in fractions, without the tag that says percent."""
+    client = MlflowClient(tracking_uri=uri)
+    number = client.get_experiment_by_name("shared").experiment_id
+    for run in client.search_runs([number], "tags.stage LIKE 'evaluate@%' and tags.seed = '0'"):
+        client.delete_tag(run.info.run_id, "scale")
+        for key, value in run.data.metrics.items():
+            client.log_metric(run.info.run_id, key, value / 100)
 
 
 def run_unknown(root, folder, uri):

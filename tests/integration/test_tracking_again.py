@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 from mirroring import (
@@ -214,16 +215,100 @@ def test_files_that_were_deleted_are_uploaded_again(project):
     assert {"params.yaml", "reports"} <= artifacts
 
 
-def test_a_project_that_was_moved_is_told(project, tmp_path):
-    old = tmp_path / "old"
-    write_project(write_folder(old), background.CODE)
-    sync(old)
+@pytest.fixture
+def old(tmp_path):
+    """A mirrored project, in a folder whose name is another one in an address."""
+    folder = write_folder(tmp_path / "old #1 ü")
+    write_project(folder, background.CODE)
+    for method in ("softmax", "bce", "bacl"):
+        write(folder / f"models/{method}/weights.pth", f"weights of {method}")
+        write(folder / f"models/{method}/config.py", "model = dict(roi_head=dict(type='x'))\n")
+    assert sync(folder)[1] == ""
+    return folder
+
+
+def test_a_project_that_was_moved_keeps_all_its_runs_and_files(old, tmp_path):
+    before = runs_of(database(old))[1]
     new = old.rename(tmp_path / "new")
-    _, err = sync(new, force=True)
-    assert "which is gone; if this project has moved, remove its mlflow.db" in err
+    assert finish(start_command(new))[1] == ""
     assert not old.exists()
-    (new / "mlflow.db").unlink()
-    assert finish(start_command(new))[1] == ""  # this process still has the old file open
+    client, runs = runs_of(database(new))
+    assert [run.info.run_id for run in runs] == [run.info.run_id for run in before]
+    check_all_files_are_in(new, client, runs)
+
+
+def check_all_files_are_in(project, client, runs):
+    home = (project / "mlartifacts").as_uri()
+    places = [run.info.artifact_uri for run in runs]
+    places += [model.artifact_location for model in client.search_logged_models(["1"])]
+    places += [version.source for version in client.search_model_versions()]
+    assert all(place.startswith(f"{home}/") for place in places), places
+    assert len(places) == RUNS + 3 + 3
+    report = client.download_artifacts(parents(runs)[0].info.run_id, "reports/index.html")
+    assert "<h1>AP</h1>" in Path(report).read_text()
+
+
+def test_a_copy_of_a_project_writes_into_its_own_folder(old, tmp_path):
+    copy = shutil.copytree(old, tmp_path / "copy")
+    before = listing(old)
+    edit_params(copy, "alpha: 0.85", "alpha: 0.5")
+    write(copy / "models/bacl/weights.pth", "others")
+    write(copy / "reports/metrics/bacl.json", '{"AP": 0.7}')
+    assert finish(start_command(copy))[1] == ""
+    assert listing(old) == before
+    client, runs = runs_of(database(copy))
+    assert len(parents(runs)) == 2
+    places = {run.info.artifact_uri for run in runs}
+    places |= {version.source for version in client.search_model_versions()}
+    assert all(place.startswith((copy / "mlartifacts").as_uri()) for place in places)
+
+
+def test_a_copy_with_a_folder_of_its_own_name_for_files(old, tmp_path):
+    edit_params(old, "experiment: bacl", "experiment: named, artifacts: kept/files")
+    assert sync(old)[1] == ""
+    copy = shutil.copytree(old, tmp_path / "copy")
+    before = listing(old)
+    edit_params(copy, "alpha: 0.85", "alpha: 0.5")
+    assert finish(start_command(copy))[1] == ""
+    assert listing(old) == before
+    _, runs = runs_of(database(copy), "named")
+    home = (copy / "kept/files").as_uri()
+    assert {run.info.artifact_uri.startswith(f"{home}/") for run in runs} == {True}
+
+
+def test_an_empty_file_for_a_database_breaks_nothing(project):
+    write(project / "mlflow.db", "")
+    (project / "mlartifacts").mkdir()
+    assert sync(project)[1] == ""
+
+
+def listing(project):
+    files = [path for path in project.rglob("*") if path.is_file() and path.name != "mlflow.db"]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_a_database_that_was_copied_without_its_files_is_told(old, tmp_path):
+    copy = shutil.copytree(old, tmp_path / "copy", ignore=shutil.ignore_patterns("mlartifacts"))
+    before = listing(old)
+    _, err = sync(copy, force=True)
+    assert "which is another project's; if this project was moved or copied, remove its" in err
+    assert listing(old) == before
+    (copy / "mlflow.db").unlink()
+    assert finish(start_command(copy))[1] == ""  # this process still has the old file open
+    assert listing(old) == before
+
+
+def test_a_store_that_params_yaml_names_is_used_by_a_copy_too(old, tmp_path):
+    place = write_folder(tmp_path / "shared")
+    edit_params(old, "experiment: bacl", f"experiment: named, artifacts: '{place}'")
+    assert sync(old)[1] == ""
+    shutil.rmtree(old / "mlartifacts")
+    copy = shutil.copytree(old, tmp_path / "copy")
+    edit_params(copy, "alpha: 0.85", "alpha: 0.5")
+    assert finish(start_command(copy))[1] == ""
+    _, runs = runs_of(database(copy), "named")
+    assert {run.info.artifact_uri.startswith(place.as_uri()) for run in runs} == {True}
+    assert not (copy / "mlartifacts").exists()
 
 
 def test_a_process_killed_while_it_makes_the_database_breaks_nothing(project):

@@ -1,13 +1,11 @@
 """`sync --experiments` on a real experiment of DVC, whose stages copy files instead of training."""
 
-import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
+from copied_chain import chain, run
 from finished_runs import dump, git
 from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
@@ -16,7 +14,6 @@ from tracking_project import write, write_project
 from pipeline.tracking.background import CODE
 from pipeline.tracking.experiments import sync_experiments
 
-MADE = ("data/", "models/", "predictions/", "reports/")
 UNUSED = (
     "data/.checked",
     "reports/data/symbols.html",
@@ -32,16 +29,6 @@ STAGES = {
     "train_classifier@bacl",
     *(f"{stage}@{method}" for stage in ("predict", "evaluate") for method in METHODS),
 }
-
-
-def run(folder, *command):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PATH": path, "SHELL": "/bin/sh"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
 
 
 def write_results(folder, root):
@@ -63,26 +50,12 @@ def write_results(folder, root):
         write(folder / name, "{}")
 
 
-def copying(stage, results):
-    """A stage of dvc.yaml that copies its outputs from the folder ``results``."""
-    body = stage.get("do", stage)
-    outs = [*body.get("outs", []), *body.get("metrics", [])]
-    paths = [out if isinstance(out, str) else next(iter(out)) for out in outs]
-    words = [f"mkdir -p $(dirname {path}) && cp -r {results}/{path} {path}" for path in paths]
-    body["cmd"] = " && ".join(words) or "true"
-    body["deps"] = [dep for dep in body.get("deps", []) if dep.startswith(MADE)]
-
-
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory):
     """A repository whose own folder has run nothing, and an experiment in git and DVC's cache."""
     results, folder = (tmp_path_factory.mktemp(name) for name in ("results", "project"))
     write_results(results, root)
-    chain = YAML(typ="safe").load(root / "dvc.yaml")
-    del chain["plots"]
-    for stage in chain["stages"].values():
-        copying(stage, results)
-    dump(folder / "dvc.yaml", chain)
+    dump(folder / "dvc.yaml", chain(root, results))
     text = (root / "params.yaml").read_text().replace("uri: sqlite", "uri: sqlite, models: false")
     off = text.replace("models: false", "models: false, enabled: false")
     write(folder / "params.yaml", off)  # what the experiment says of tracking does not count

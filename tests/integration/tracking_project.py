@@ -56,8 +56,8 @@ def free_port():
 class Server:
     """`mlflow server` as a user starts it in ``folder``, with no flag that names a store."""
 
-    def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder, *options):
+        self.folder, self.port, self.options = folder, free_port(), options
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):
@@ -71,7 +71,7 @@ class Server:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         with open(self.folder / "server.log", "w") as log:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port)],
+                [*command, "--port", str(self.port), *self.options],
                 cwd=self.folder,
                 env=clean | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # ten processes less
                 stdout=log,

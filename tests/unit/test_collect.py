@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from pipeline.tracking import (
     datasets,
     freshness,
     lineage,
+    scale,
     server,
     stamp,
 )
@@ -146,7 +149,7 @@ def test_a_damaged_metrics_file_leaves_the_other_methods(folder, text):
     write(folder / "reports/metrics/bce.json", text)
     write(folder / "reports/metrics/bacl.json", '{"AP": 0.5, "APr": null, "AR@300": 0.6}')
     damaged = project(folder)
-    assert by_stage(damaged)["evaluate@bacl"].metrics == {"AP": 0.5, "AR300": 0.6}
+    assert by_stage(damaged)["evaluate@bacl"].metrics == {"AP": 50.0, "AR300": 60.0}
     assert damaged.problems
 
 
@@ -156,12 +159,49 @@ def test_the_parent_shows_the_last_reported_method(folder):
     here = project(folder)
     parent = collect.collect_pipeline(here, collect.collect_stages(here))
     assert parent.metrics == {
-        "AP": 0.2,
-        "fixed/AP": 0.2,
-        "bacl/AP": 0.2,
-        "softmax/AP": 0.1,
+        "bacl/AP": 20.0,
+        "bacl/fixed/AP": 20.0,
+        "softmax/AP": 10.0,
     }
     assert not parent.finished
+
+
+@given(st.floats(0, 1))
+def test_percent_goes_back_to_the_fraction(fraction):
+    assert scale.to_fraction(scale.to_percent(fraction), scale.TAG) == pytest.approx(
+        fraction, rel=3e-16, abs=0
+    )
+    rounded = round(fraction, 13)
+    assert scale.to_fraction(scale.to_percent(rounded), scale.TAG) == rounded
+    assert scale.to_fraction(fraction, {}) == fraction
+    assert scale.to_percent(0.07) == 7.0
+
+
+def test_a_moved_checkout_stays_the_same_and_a_copy_is_another_one(tmp_path):
+    first = tmp_path / "first"
+    first.mkdir()
+    identity = stamp.project_identity(first)
+    assert stamp.project_identity(first) == identity
+    moved = first.rename(tmp_path / "moved")
+    assert stamp.project_identity(moved) == identity
+    copy = Path(shutil.copytree(moved, tmp_path / "copy"))
+    assert stamp.project_identity(copy) != identity
+    assert stamp.project_identity(copy) == stamp.project_identity(copy)
+    link = tmp_path / "link"
+    link.symlink_to(moved)
+    assert stamp.project_identity(link) == stamp.project_identity(moved) == identity
+    write(moved / stamp.IDENTITY, f"{identity}\n")  # as older code wrote it
+    assert stamp.project_identity(moved) == identity
+
+
+def test_params_yaml_is_shown_without_where_it_ran(folder):
+    text = (folder / "params.yaml").read_text()
+    slurm = "compute:\n  gpus: 8\n  slurm: {setup: [export X=1]}\n"
+    text = text.replace("compute: {gpus: auto, workers: 1}", slurm)
+    shown = configuration.without_place(text)
+    assert "setup" not in shown and "tracking" not in shown
+    assert configuration.without_place(shown) == shown
+    assert "loss: {type: fcbl, alpha: 0.85, prob_thr: 0.7, margin: true, weight: true}" in shown
 
 
 def test_files_of_a_method_that_params_has_not_are_left_out(folder):

@@ -32,6 +32,7 @@ def failing(error):
     [
         (ValueError("wrong"), "error: wrong\n"),
         (OSError("disk full"), "error: disk full\n"),
+        (ValueError("http://me:word@h/x?t=1 is bad"), "error: http://me:***@h/x?t=*** is bad\n"),
         (ValueError("of a worker\n  file\nValueError: last"), "error: ValueError: last\n"),
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
