@@ -311,7 +311,7 @@ def test_params_of_lvis(raw, monkeypatch):
     ("change", "words"),
     [
         ({"version": "v2"}, "data.version is 'v2'; allowed: v0.5, v1"),
-        ({"urls": {"images": "http://x"}}, "unknown key 'images' in data.urls; allowed: train_annot"),
+        ({"urls": {"images": "http://x"}}, "unknown key 'images' in data.urls; allowed: train_"),
         ({"urls": {"val_images": "x"}}, "data.urls.val_images is 'x'; it takes an http"),
         ({"urls": "http://x"}, "data.urls is 'http://x'; it takes a mapping"),
         ({"connections": 0}, "data.connections is 0; allowed: 1 to"),
