@@ -63,7 +63,10 @@ def generate(folder, images):
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True)
     (folder / "annotations").mkdir()
-    Image.fromarray(rng.integers(0, 255, (*SIZE[::-1], 3), np.uint8)).save(folder / "images/1.jpg")
+    picture = folder / "picture.jpg"
+    Image.fromarray(rng.integers(0, 255, (*SIZE[::-1], 3), np.uint8)).save(picture)
+    for number in range(1, images + 1):
+        (folder / f"images/{number}.jpg").hardlink_to(picture)
     polygons = [polygon(rng) for _ in range(2000)]
     share = 1 / np.arange(1, CATEGORIES + 1)
     write_split(folder / "annotations/train.json", images, rng, polygons, share / share.sum())
@@ -91,7 +94,8 @@ def write_split(path, images, rng, polygons, share):
         for i in range(1, images + 1):
             negative = rng.integers(1, CATEGORIES + 1, 10).tolist()
             file.write("," * (i > 1) + json.dumps({
-                "id": i, "file_name": "1.jpg", "coco_url": "http://images.cocodataset.org/1.jpg",
+                "id": i, "file_name": f"{i}.jpg",
+                "coco_url": f"http://images.cocodataset.org/train2017/{i}.jpg",
                 "width": SIZE[0], "height": SIZE[1], "neg_category_ids": negative,
                 "not_exhaustive_category_ids": negative[:2],
             }))  # fmt: skip
@@ -119,7 +123,7 @@ def prepare(folder):
         f"folder = {str(folder)!r}\n"
         "split = lambda name: SplitFiles(annotations=f'{name}.json', images=f'{folder}/images')\n"
         "data = FilesData(name='big', source=f'{folder}/annotations', train=split('train'),"
-        " val=split('val'))\n"
+        " val=split('val'), verify='header')\n"
         "prepare_files(data, Path(folder, 'out'))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
     )

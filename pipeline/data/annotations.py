@@ -192,7 +192,9 @@ def complete_images(data, kept, changes) -> list[dict]:
         completed.append(
             {
                 **{name: image[name] for name in IMAGE_FIELDS if image.get(name) is not None},
-                "neg_category_ids": [c for c in negative if c in everything - doubtful],
+                "neg_category_ids": [
+                    c for c in negative if c in everything and c not in doubtful
+                ],
                 "not_exhaustive_category_ids": [
                     *(c for c in listed if c in everything), *sorted(doubtful - set(listed))
                 ],
