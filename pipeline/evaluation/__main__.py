@@ -16,11 +16,16 @@ import sys
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, evaluate, write; 1 on a user's mistake or a failing disk."""
     options = parse(arguments)
+    from pipeline.evaluation.outputs import check_outputs
     from pipeline.evaluation.run import evaluate_files, write_per_category
     from pipeline.files import write_json
     from pipeline.percent import percent
 
     try:
+        check_outputs(
+            {"--annotations": options.annotations, "--predictions": options.predictions},
+            {"--out": options.out, "--per-category": options.per_category},
+        )
         result = evaluate_files(options.annotations, options.predictions, options.iou_type)
         write_json(options.out, result.metrics)
         if options.per_category:

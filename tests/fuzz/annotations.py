@@ -30,15 +30,21 @@ SAID_AS = {  # other words that make a field recognizable in a message
     "iscrowd": "crowd",
     "id": r"\bids?\b|_id",
 }
-AN_ITEM = r"(?:images?|annotations?|categor(?:y|ies)|\bids?)(?:\[\d+\]| \S*-?\w)|/(?:train|val)_00\d"
+AN_ITEM = (
+    r"(?:images?|annotations?|categor(?:y|ies)|\bids?)(?:\[\d+\]| \S*-?\w)|/(?:train|val)_00\d"
+)
 
 
 def make(rng, folder: Path) -> Damage:
     """Write the data set with one damage of an annotation file."""
     prepared.write_project(rng, folder)
     docs = dataset.documents(rng)
-    kind = pick(rng, [*["field"] * 9, *["inside"] * 5, *["document"] * 2, "text", "text", "file"])
+    kind = pick(rng, [*["field"] * 9, *["inside"] * 5, *["document"] * 2, "text", "text", "file",
+                      "none"])  # fmt: skip
     split = pick(rng, list(docs))
+    if kind == "none":
+        dataset.write_documents(folder / "own_data/annotations", docs)
+        return Damage("nothing", ("must be accepted",))
     if kind in ("text", "file"):
         dataset.write_documents(folder / "own_data/annotations", docs)
         path = folder / f"own_data/annotations/{split}.json"
@@ -51,7 +57,7 @@ def make(rng, folder: Path) -> Damage:
 
 
 def in_file(split):
-    return rf"(?:{split})\.json|data\.(?:{split})\b|/(?:{split})\b"
+    return rf"(?:{split})\.json|data\.(?:{split})\b|/(?:{split})\b|^(?:{split}): |in (?:{split})\b"
 
 
 # --- one field ------------------------------------------------------------------------------
@@ -130,7 +136,7 @@ def odd_polygons(rng, document):
         good, [good[:4]], [good[:5]], [[]], [good, good[:2]], [good, []], [[x, y] * 3],
         [[10 * v + 500 for v in good]], [[-v for v in good]], [[good]],
         [list(zip(good[::2], good[1::2], strict=True))], [good, "text"], [good, None],
-        [str(good)], {"polygon": good}, [{"x": x, "y": y}], [good[:5] + [1e9]],
+        [str(good)], {"polygon": good}, [{"x": x, "y": y}], [[*good[:5], 1e9]],
     ])  # fmt: skip
     item["segmentation"] = json.loads(json.dumps(odd))
     return annotation_damage(position, item, f"segmentation = {brief(odd)}", "segmentation")
@@ -215,7 +221,9 @@ def pointing_nowhere(rng, document):
 
 def odd_federated(rng, document):
     field = pick(rng, ["neg_category_ids", "not_exhaustive_category_ids"])
-    value = pick(rng, [["2"], [2.0], [99], [[1]], [None], [2, 2], [True], [{}], [1], [odd_value(rng)]])
+    value = pick(rng, [
+        ["2"], [2.0], [99], [[1]], [None], [2, 2], [True], [{}], [1], [odd_value(rng)],
+    ])  # fmt: skip
     for image in document["images"]:
         image.setdefault("neg_category_ids", [])
         image.setdefault("not_exhaustive_category_ids", [])

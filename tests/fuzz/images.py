@@ -36,7 +36,8 @@ def make(rng, folder: Path) -> Damage:
     if what.startswith("named"):
         record["file_name"] = str(new.relative_to(folder / "own_data" / split))
     dataset.write_documents(folder / "own_data/annotations", docs)
-    return Damage(f"{split}/{record['file_name']!r} {what}", (rf"/{split}/|{split}_00|{split}\.json",))
+    named = rf"/{split}/|{split}_00|{split}\.json"
+    return Damage(f"{split}/{record['file_name']!r} {what}", (named,))
 
 
 def broken(rng, path, record):
@@ -81,10 +82,10 @@ def turned(rng, path, record):
     shown_size = rng.random() < 0.5
     if sideways and shown_size:
         stored = stored.resize((48, 64))
-    options = {} if suffix in (".gif", ".bmp") else {"exif": exif if suffix == ".tif" else exif.tobytes()}
+    options = {"exif": exif if suffix == ".tif" else exif.tobytes()}
     new = path.with_suffix(suffix)
     path.unlink()
-    stored.save(new, **options)
+    stored.save(new, **({} if suffix in (".gif", ".bmp") else options))
     how = "shown" if shown_size else "stored"
     return f"turned by EXIF {orientation}, annotated as {how}", new
 

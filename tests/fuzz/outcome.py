@@ -16,7 +16,8 @@ KINDS = (*GOOD, SILENT, LATE, TRACEBACK, UNCLEAR, HALF_WRITTEN)
 SECONDS = 20  # that one case may take
 MEMORY = 6 * 2**30  # bytes that one case may take beyond what is loaded already
 LONGEST_LINE = 700
-UNREADABLE = re.compile("not valid JSON|nested too deeply|not in UTF-8")  # no part can be named
+# of such a file no part can be named
+UNREADABLE = re.compile("not valid JSON|nested too deeply|not in UTF-8|thousands of digits")
 FORK = multiprocessing.get_context("fork")
 
 

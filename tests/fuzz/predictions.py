@@ -235,8 +235,9 @@ def of_other_columns(rng, columns, name):
     elif kind == "doubled rows":
         arrays = [pa.concat_arrays([array, array]) for array in arrays]
     else:
-        boxes = pa.array([{n: 1.0 for n in "xywh"}] * len(arrays[0]))
-        arrays, names = [arrays[0], arrays[1], boxes, arrays[6]], [names[0], names[1], "bbox", "score"]
+        boxes = pa.array([dict.fromkeys("xywh", 1.0)] * len(arrays[0]))
+        arrays = [arrays[0], arrays[1], boxes, arrays[6]]
+        names = [names[0], names[1], "bbox", "score"]
     return pa.table(arrays, names=names), f"other columns: {kind}"
 
 
@@ -271,7 +272,8 @@ def write_damaged_json(rng, path, results, iou_type):
         results, what = pick(rng, [
             ([], "[]"), ({}, "{}"), ({"annotations": results}, "under annotations"),
             (None, "null"), ("text", "a text"), ([results], "in a list"), (results * 2, "twice"),
-            (Raw("[" * 300_000 + "]" * 300_000), "deep"), (Raw('{"a":' * 3000 + "1" + "}" * 3000), "deep"),
+            (Raw("[" * 300_000 + "]" * 300_000), "nested deep"),
+            (Raw('{"a":' * 3000 + "1" + "}" * 3000), "nested deep"),
             ([{**r, "id": 1, "info": {"a": [1]}} for r in results], "with more keys"),
             ([{k: v for k, v in r.items() if k in ("image_id", "score")} for r in results], "bare"),
             ([{**r, "score": int(r["score"] * 9)} for r in results], "with whole scores"),

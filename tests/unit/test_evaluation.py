@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -300,6 +301,27 @@ def test_command_ends_in_one_line_and_code_1(files, tmp_path, capsys):
     assert main(arguments) == 1
     assert capsys.readouterr().err == "error: absent.json does not exist\n"
     assert not out.exists()
+
+
+def test_an_output_that_cannot_be_written_is_named_before_the_evaluation(
+    files, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("pipeline.evaluation.run.evaluate_files", pytest.fail)
+    (tmp_path / "file").write_text("mine")
+    inputs = ["--annotations", str(files[0]), "--predictions", str(files[1])]
+    for out, words in (
+        (tmp_path, "which is a folder"),
+        (tmp_path / "file/metrics.json", "nothing can be written into .*file: Not a directory"),
+        ("/proc/metrics.json", "nothing can be written into /proc: "),
+        (files[1], "which is --predictions too"),
+    ):
+        assert main([*inputs, "--out", str(out)]) == 1
+        line = capsys.readouterr().err
+        assert line.startswith(f"error: --out is {out}, ") and re.search(words, line)
+        assert line.count("\n") == 1
+    both = ["--out", str(tmp_path / "m"), "--per-category", str(tmp_path / "m")]
+    assert main([*inputs, *both]) == 1
+    assert "--per-category is" in capsys.readouterr().err
 
 
 # --- the stage ------------------------------------------------------------------------------
