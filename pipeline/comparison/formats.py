@@ -6,7 +6,7 @@ import re
 
 from pipeline.comparison.table import Table
 from pipeline.percent import in_percent
-from pipeline.reporting.table_texts import ROUNDING, escaped_markdown, escaped_tex
+from pipeline.reporting.table_texts import ROUNDING, UNIT, escaped_markdown, escaped_tex
 from pipeline.reporting.tables import WHY_NONE, Cell
 
 DEVIATIONS = "Mean ± sample standard deviation over n training seeds."
@@ -50,7 +50,7 @@ def to_markdown(table: Table) -> str:
     """The rows, and below them their differences to the baseline."""
     titles = [column.title for column in table.columns]
     text = markdown([*table.head, *titles], table.lines(), 1 + len(table.labels))
-    text += paragraph(notes(table))
+    text += paragraph([UNIT, *notes(table)])
     if table.others:
         text += "\n" + markdown([f"minus {table.baseline.title}", *titles], table.differences(), 1)
         text += paragraph([ROUNDING] + [INTERVALS] * table.has_intervals)
@@ -58,7 +58,7 @@ def to_markdown(table: Table) -> str:
 
 
 def paragraph(sentences) -> str:
-    return f"\n{' '.join(sentences)}\n" if sentences else ""
+    return f"\n{' '.join(sentences)}\n"
 
 
 def markdown(head, lines, texts: int) -> str:

@@ -8,6 +8,7 @@ from pipeline.percent import in_percent, percent
 from pipeline.reporting.published import Published
 from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps
 
+UNIT = "In percent."
 ROUNDING = "Differences are taken before rounding."
 
 TEX_ESCAPES = str.maketrans(
@@ -68,8 +69,8 @@ def markdown_table(table: Table) -> str:
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     below = [f"[{n}] {escaped_markdown(r.footnote)}" for n, r in enumerate(table.published, 1)]
-    below = [" ".join(notes(table)), *below] if notes(table) else below
-    return f"{text}\n" + "".join(f"{line}  \n" for line in below) if below else text
+    below = [" ".join([UNIT, *notes(table)]), *below]
+    return f"{text}\n" + "".join(f"{line}  \n" for line in below)
 
 
 def notes(table) -> list[str]:

@@ -273,7 +273,7 @@ def check_summed(project, values, own):
     summed = over_seeds(seeds_table(params, own, project))
     assert summed["bacl"].seeds == [0, 1]
     assert summed["bacl"].values["AP"] == pytest.approx([0.4, 0.41])
-    assert summed["bacl"].summaries["AP"].mean == pytest.approx(40.5)
+    assert summed["bacl"].summaries["AP"].mean == pytest.approx(0.405)
     assert summed["bacl"].summaries["APl"].mean is None
     assert list(summed["bacl"].intervals) == ["AP", "APr", "APc", "APf"]
     arrays = {

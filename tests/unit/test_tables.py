@@ -50,7 +50,7 @@ def test_markdown_has_percent_with_one_decimal_and_the_best_in_bold(both):
         "| 12.5 |\n"
         "| a&b 50% | **31.2** | +6.2 | **15.0** | +5.0 | 20.0 | -5.0 | **50.0** | 0.0 | **30.0** "
         "| **25.0** |\n"
-        "\nDifferences are taken before rounding.  \n"
+        "\nIn percent. Differences are taken before rounding.  \n"
     )
     assert texts.to_markdown(both).count("| method |") == 2
 
