@@ -13,7 +13,7 @@ URL = re.compile(r"[a-zA-Z][\w+.-]*://[^\s'\"<>`\\]+")
 WHOLE_URL = re.compile(r"[a-zA-Z][\w+.-]*://\S+")
 USER = re.compile(r"(?<=://)([^/?#:]*)(:?)([^/?#]*)@")
 TOKEN = re.compile(r"[\w.-]{20,}")  # in the place of a user's name
-PART_OF_QUERY = re.compile(r"(?<=[?&;#])([^=?&;#/]+)(=?)([^&;#]*)")
+PART_OF_QUERY = re.compile(r"([?&;#])([^=?&;#/]+)(=?)([^&;#]*)")
 HARMLESS = {"workflowType", "viewStateShareKey"}  # of the address that `track` prints
 NAME = (
     r"[\w.-]*(?:password|passwd|passphrase|secret|token|authorization|credential"
@@ -50,10 +50,10 @@ def masked_user(found):
 
 
 def masked_part(found):
-    key, equals, _ = found.groups()
-    if key in HARMLESS:
+    before, key, equals, _ = found.groups()
+    if key in HARMLESS or (before == "#" and not equals):  # an anchor in a page
         return found[0]
-    return f"{key}={HIDDEN}" if equals else HIDDEN
+    return f"{before}{key}={HIDDEN}" if equals else f"{before}{HIDDEN}"
 
 
 def masked_value(found):

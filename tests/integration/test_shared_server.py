@@ -24,22 +24,27 @@ from pipeline.tracking import ownership, views
 LEFT_ALONE = "was left alone: "
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, root):
+    """A database of MLflow, which takes seconds to make."""
+    folder = tmp_path_factory.mktemp("store")
+    write_project(folder, root)
+    edit_params(folder, "experiment: bacl", "experiment: first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DVC_ROOT", raising=False)
+        sync(folder)
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def project(tmp_path, root, monkeypatch):
+def project(store, tmp_path, root, monkeypatch):
     """A folder as a finished pipeline leaves it, and beside it the store of everybody."""
     monkeypatch.delenv("DVC_ROOT", raising=False)
+    shutil.copy(store, tmp_path)
     write_project(write_folder(tmp_path / "project"), root)
     edit_params(tmp_path / "project", "uri: sqlite", f"uri: '{database(tmp_path)}'")
     with_models(tmp_path / "project")
-    sync(empty(tmp_path / "first", root, tmp_path))  # makes the database
     return tmp_path / "project"
-
-
-def empty(folder, root, store):
-    write_project(write_folder(folder), root)
-    uri = f"uri: '{database(store)}', experiment: first"
-    edit_params(folder, "uri: sqlite, experiment: bacl", uri)
-    return folder
 
 
 def with_models(folder):
