@@ -11,9 +11,9 @@ from pipeline.ablation.run import Run
 class Progress:
     """Called with all runs, again and again."""
 
-    def __init__(self, workers: int, out=sys.stdout):
-        self.workers, self.out = workers, out
-        self.redraw = out.isatty()
+    def __init__(self, workers: int, out=None):
+        self.workers, self.out = workers, out or sys.stdout
+        self.redraw = self.out.isatty()
         self.shown, self.aps, self.height, self.next = {}, {}, 0, 0.0
 
     def __call__(self, runs: list[Run]) -> None:
@@ -58,8 +58,7 @@ class Progress:
 
     def ap(self, run):
         if run.name not in self.aps:
-            reference = experiments.finished()[run.name]
-            self.aps[run.name] = experiments.metrics(reference, run.member.method)["AP"]
+            self.aps[run.name] = ap(run)
         return percent(self.aps[run.name])
 
     def summary(self, runs) -> str:
@@ -74,6 +73,15 @@ class Progress:
         left += sum(max(0, mean - (now - run.began)) for run in runs if run.state == "running")
         minutes = round(left / min(self.workers, len(runs)) / 60)
         return f"{text}, about {minutes // 60}:{minutes % 60:02} h left"
+
+
+def ap(run):
+    """None also where it cannot be read: the members go on without it."""
+    try:
+        reference = experiments.finished()[run.name]
+        return experiments.metrics(reference, run.member.method)["AP"]
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
 
 
 def percent(value) -> str:

@@ -18,7 +18,8 @@ examples
 """
 
 import argparse
-import sys
+
+from pipeline.command_line import run
 
 
 def main():
@@ -74,7 +75,4 @@ def condition(text):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)
