@@ -15,7 +15,7 @@ from typing import get_type_hints
 from pipeline import params as blocks
 from pipeline.comparison.records import Finished, Result, parse_replicates
 from pipeline.params import Params, load, parse
-from pipeline.tracking import server
+from pipeline.tracking import server, store
 
 PARENT = "mlflow.parentRunId"
 
@@ -37,7 +37,8 @@ def runs_of(experiment: str, uri: str | None = None) -> list[Finished]:
     from mlflow.tracking import MlflowClient
 
     try:
-        return read_experiment(MlflowClient(tracking_uri=uri), experiment, server.printable(uri))
+        client = MlflowClient(tracking_uri=store.address(uri))
+        return read_experiment(client, experiment, server.printable(uri))
     except MlflowException as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"MLflow at {server.printable(uri)} failed: {reason}") from None

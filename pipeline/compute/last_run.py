@@ -64,7 +64,7 @@ def what_happened(stage, note, now) -> str:
     text = f"the last {stage}, begun at {note['began']}, was killed"
     less = LESS if stage.startswith(("train", "predict")) else "give it more"
     if note["boot"] != now["boot"] or now["killed_for_memory"] is None:
-        return f"{text}, or its machine was lost; if memory is short, {less}"
+        return f"{text}, or its machine was lost; where memory is short, {less}"
     if note["killed_for_memory"] == now["killed_for_memory"]:
         return f"{text}, not by the kernel for want of memory"
-    return f"{text}: the kernel was out of memory since; {less}"
+    return f"{text}; since then the kernel has killed for want of memory: {less}"

@@ -135,6 +135,7 @@ def workers_end() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise for each of them
         for child in multiprocessing.active_children():
             os.kill(child.pid, signal.SIGALRM)
 

@@ -140,8 +140,8 @@ def write_runs(uri, params, project, folder, parent, children, models, seconds):
     try:
         with server.time_limit(seconds):
             store.create(uri, location)
-            name = params.tracking.experiment
-            return runs.mirror(uri, name, location, parent, children, datasets, models)
+            where, name = store.address(uri), params.tracking.experiment
+            return runs.mirror(where, name, location, parent, children, datasets, models)
     except server.TimeIsUp:
         warn(f"MLflow at {server.printable(uri)} took longer than {seconds:.0f} s; {AGAIN}")
     except Exception as error:  # the contract: a mirror that fails never fails the pipeline

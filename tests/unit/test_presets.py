@@ -36,7 +36,7 @@ def test_a_copy_never_overwrites(root, tmp_path, monkeypatch):
 def test_a_copy_outside_of_git_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(ValueError, match="in no git repository.*git init"):
+    with pytest.raises(ValueError, match=r"in no git repository.*git init"):
         presets.copy("smoke", tmp_path / "new")
 
 
