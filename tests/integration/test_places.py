@@ -20,11 +20,11 @@ from pipeline.ablation.run import Run
 ODD = "a b?c#d%20ü;'e"
 
 
-def run(folder, *command, **variables):
+def run(folder, *command, encoding="utf-8", **variables):
     who = [f"GIT_{role}_{what}" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")]
     return subprocess.run(
         command, cwd=folder, env={**os.environ, **dict.fromkeys(who, "tests"), **variables},
-        capture_output=True, text=True, timeout=240,
+        capture_output=True, encoding=encoding, timeout=240,
     )  # fmt: skip
 
 
@@ -47,7 +47,8 @@ def test_the_comparison_in_a_terminal_without_its_signs(encoding, root, tmp_path
     folder = make_repository(tmp_path / "project")
     write_results(folder, **result(0.3, 0))
     add_experiment(folder, "second", **result(0.4, 1))
-    done = module(folder, root, "pipeline.comparison", PYTHONIOENCODING=encoding)
+    terminal = {"encoding": encoding, "PYTHONIOENCODING": encoding}
+    done = module(folder, root, "pipeline.comparison", **terminal)
     assert (done.returncode, done.stderr) == (0, "")
     assert "| bacl |" in done.stdout
     page = (folder / "reports/comparisons/comparison/table.md").read_text(encoding="utf-8")
