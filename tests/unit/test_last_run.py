@@ -1,6 +1,8 @@
 """A stage that was killed is told of when it starts again, once."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -37,8 +39,8 @@ def stage(root, tmp_path):
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has forked
         process.communicate()
 
 
