@@ -7,6 +7,15 @@ BIN := $(VENV)/bin
 export MAX_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PATH := $(abspath $(BIN)):$(PATH)
 
+# DVC needs a repository; known before half an hour of installing
+ifneq (,$(filter repro smoke test test-all,$(MAKECMDGOALS)))
+GIT := $(shell LC_ALL=C git rev-parse --is-inside-work-tree 2>&1)
+ifneq ($(GIT),true)
+$(error DVC needs the project in a git repository ($(GIT)): `git clone` it instead of downloading \
+an archive, or run `git init && git add --all && git commit --message start`)
+endif
+endif
+
 help: ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

@@ -6,8 +6,8 @@ import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 
@@ -17,12 +17,12 @@ def atomic_path(path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path, path.suffix)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    temporary = Path(name)
+    temporary = temporary_name(path, path.suffix)
+    # not tempfile's functions, which let nobody else read: the user's umask decides
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         try_lock(handle)
         yield temporary
-        temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -35,12 +35,12 @@ def atomic_folder(path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    temporary = temporary_name(path)
+    temporary.mkdir()
     handle = os.open(temporary, os.O_RDONLY)
     try:
         try_lock(handle)
         yield temporary
-        temporary.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         temporary.replace(path)
     finally:
@@ -48,13 +48,18 @@ def atomic_folder(path):
         os.close(handle)
 
 
+def temporary_name(path, suffix=""):
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
+
+
 def remove_leftovers(path, suffix=""):
     """Remove what killed writers of ``path`` left beside it; a living one holds its lock.
 
     DVC would take a leftover in ``models/`` for a part of what a later stage depends on.
     """
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}{suffix}"):
-        with contextlib.suppress(FileNotFoundError):  # a living writer has just finished
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}{glob.escape(suffix)}"):
+        # a living writer has just finished, or it is another user's
+        with contextlib.suppress(FileNotFoundError, PermissionError):
             remove_unless_locked(leftover)
 
 

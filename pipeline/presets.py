@@ -7,15 +7,15 @@ python -m pipeline.presets copy smoke DIR     a copy of the project in DIR that 
 
 import argparse
 import difflib
+import os
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 from pipeline import params
+from pipeline.ablation.git import git
+from pipeline.command_line import run
 from pipeline.files import write_text
-from pipeline.masking import mask_output
 
 FOLDER = Path("configs", "presets")
 
@@ -46,24 +46,25 @@ def copy(name: str, folder: Path) -> None:
     """Copy what git knows of this project to a new repository that uses the preset."""
     if folder.exists():
         raise ValueError(f"{folder} exists already; name a new folder, or remove it")
-    listed = git(Path(), "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for file in filter(Path.is_file, map(Path, listed.split("\0")[:-1])):
-        (folder / file.parent).mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, folder / file)
+        copy_file(file, folder / file)
     use(name, folder / "params.yaml")
     (folder / "dvc.lock").unlink(missing_ok=True)
     shutil.rmtree(folder / "reports", ignore_errors=True)  # of the default run
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
+    git("init", "--quiet", folder=folder)
+    git("add", "--all", folder=folder)
     who = ("-c", "user.name=pipeline.presets", "-c", "user.email=none")
-    git(folder, *who, "commit", "--quiet", "--message", f"preset {name}")
+    git(*who, "commit", "--quiet", "--message", f"preset {name}", folder=folder)
 
 
-def git(folder, *arguments):
-    done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise ValueError(f"git {arguments[0]}: {' '.join(done.stderr.split())}")
-    return done.stdout
+def copy_file(file, target):
+    """With the permissions that the user's umask gives new files, and to scripts with x."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)
+    if os.access(file, os.X_OK):
+        mode = target.stat().st_mode
+        target.chmod(mode | (mode & 0o444) >> 2)
 
 
 def main():
@@ -88,8 +89,4 @@ def main():
 
 
 if __name__ == "__main__":
-    mask_output()
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

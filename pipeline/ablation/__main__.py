@@ -13,8 +13,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from pipeline.command_line import run
 from pipeline.compute.signals import PREEMPTED, Preempted
-from pipeline.masking import mask_output
 
 
 def main() -> int:
@@ -41,30 +41,29 @@ def ablate(path, workers, only_list):
     from pipeline.ablation.table import write_table
     from pipeline.compute.gpus import visible_gpus
     from pipeline.files import locked
+    from pipeline.git_state import check_copies
 
     gpus = len(visible_gpus())
     workers = workers or max(1, gpus)
     members = load_grid(path)
     if only_list:
-        for run in runs(path.stem, members, workers, gpus):
-            print(f"{run.member.label:24} {run.state:8} {' '.join(run.overrides)}")
+        for one in runs(path.stem, members, workers, gpus):
+            print(f"{one.member.label:24} {one.state:8} {' '.join(one.overrides)}")
         return 0
+    check_copies(Path.cwd())
     with locked(FOLDER):  # one command at a time: starts touch params.yaml
         all_runs = runs(path.stem, members, workers, gpus)
         run_all(all_runs, workers, Progress(workers))
-        failed = [run for run in all_runs if run.state == "failed"]
-        for run in failed:
-            print(f"failed: {run.member.label}: {run.reason}", file=sys.stderr)
+        failed = [one for one in all_runs if one.state == "failed"]
+        for one in failed:
+            print(f"failed: {one.member.label}: {one.reason}", file=sys.stderr)
         print(write_table(path.stem, all_runs), end="")
     return int(bool(failed))
 
 
 if __name__ == "__main__":
-    mask_output()
     try:
-        sys.exit(main())
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        run(main)
     except (Preempted, KeyboardInterrupt):
         print("stopped; the same command goes on from what is saved", file=sys.stderr)
         sys.exit(PREEMPTED)

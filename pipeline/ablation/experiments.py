@@ -56,7 +56,7 @@ def finished(folder=None) -> dict[str, str]:
 
 
 def metrics(reference: str, method: str) -> dict:
-    return json.loads(git("show", f"{reference}:reports/metrics/{method}.json"))
+    return json.loads(git("show", f"{reference}:./reports/metrics/{method}.json"))
 
 
 def start(name: str, overrides, log: Path) -> subprocess.Popen:
@@ -65,12 +65,16 @@ def start(name: str, overrides, log: Path) -> subprocess.Popen:
     log.parent.mkdir(parents=True, exist_ok=True)
     changes = [word for override in overrides for word in ("--set-param", override)]
     command = ["-m", "pipeline.ablation.experiments", str(os.getpid())]
+    # the stages' `python`, where the environment is not activated; and a log that can be read
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}
     with log.open("w") as output:
         return subprocess.Popen(
             [sys.executable, *command, "exp", "run", "--temp", "--name", name, *changes],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env=environment,
             start_new_session=True,
         )
 

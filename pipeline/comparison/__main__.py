@@ -18,9 +18,8 @@ examples
 """
 
 import argparse
-import sys
 
-from pipeline.masking import mask_output
+from pipeline.command_line import run
 
 
 def main():
@@ -76,8 +75,4 @@ def condition(text):
 
 
 if __name__ == "__main__":
-    mask_output()
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -15,7 +15,7 @@ from typing import get_type_hints
 from pipeline import params as blocks
 from pipeline.comparison.records import Finished, Result, parse_replicates
 from pipeline.params import Params, load, parse
-from pipeline.tracking import messages, server
+from pipeline.tracking import messages, server, store
 from pipeline.tracking.scale import to_fraction
 
 PARENT = "mlflow.parentRunId"
@@ -37,7 +37,8 @@ def runs_of(experiment: str, uri: str | None = None) -> list[Finished]:
     from mlflow.tracking import MlflowClient
 
     try:
-        return read_experiment(MlflowClient(tracking_uri=uri), experiment, server.printable(uri))
+        client = MlflowClient(tracking_uri=store.address(uri))
+        return read_experiment(client, experiment, server.printable(uri))
     except ValueError:
         raise
     except Exception as error:  # of MLflow's, its database's or HTTP's libraries

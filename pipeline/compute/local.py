@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.compute.leases import leased
-from pipeline.compute.signals import Preempted
+from pipeline.compute.signals import KILLED, Preempted
 from pipeline.compute.task import Task
 
 
@@ -44,8 +45,15 @@ def run_ranks(task, count):
         error = path.with_suffix(".error")
         if error.is_file():
             raise ValueError(error.read_text(encoding="utf-8"))
+        if code == KILLED:
+            raise ValueError(
+                f"a rank of {task.name} was killed, by hand or by the kernel for want of memory; "
+                "if that is short, lower compute.workers, compute.processes or "
+                "compute.images_per_gpu"
+            )
         if code:
-            raise ValueError(f"a rank of {task.name} ended with an error; see above")
+            by = f"by {signal.Signals(code - 128).name}" if code > 128 else "with an error"
+            raise ValueError(f"a rank of {task.name} ended {by}; see above")
 
 
 @contextmanager

@@ -10,8 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.compute.loading import report_lost_batches
+
 PREEMPTED = 85  # the exit code of a stage that was stopped by a signal; run it again to go on
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+KILLED = 128 + signal.SIGKILL
 GRACE_SECONDS = 30
 AGAIN_SECONDS = 1
 PR_SET_PDEATHSIG = 1
@@ -119,6 +122,7 @@ def survive_signals(worker_id: int) -> None:
 
     Half a minute after a SIGTERM it is gone, whatever happens.
     """
+    report_lost_batches()
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(GRACE_SECONDS))
@@ -131,6 +135,7 @@ def workers_end() -> Iterator[None]:
     try:
         yield
     finally:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's would raise for each of them
         for child in multiprocessing.active_children():
             os.kill(child.pid, signal.SIGALRM)
 

@@ -1,9 +1,8 @@
 """A SLURM job has ended: whether another one may go on with the work, and if not, why."""
 
 import re
-import signal
 
-from pipeline.compute.signals import PREEMPTED, STOPPING
+from pipeline.compute.signals import KILLED, PREEMPTED, STOPPING
 from pipeline.compute.slurm_watch import UNKNOWN, End
 
 GOES_ON = {
@@ -17,7 +16,6 @@ GOES_ON = {
 }
 # Of a process that was stopped before it could answer signals, or whose other ranks were lost.
 STOPPED = {PREEMPTED, *(128 + number for number in STOPPING)}
-KILLED = 128 + signal.SIGKILL
 
 
 def reason_to_go_on(end: End) -> str:

@@ -6,12 +6,12 @@ import sys
 import traceback
 from pathlib import Path
 
-from pipeline.compute.errors import explain
+from pipeline.command_line import check_own_code, prepare_terminal
+from pipeline.compute.errors import explain, lost_a_rank
 from pipeline.compute.signals import PREEMPTED, Preempted, ignore_signals, stop_on_signals
 from pipeline.compute.slurm_guard import Guard
 from pipeline.compute.task import Task
 from pipeline.files import write_text
-from pipeline.masking import mask_output
 
 
 class Job:
@@ -24,7 +24,7 @@ class Job:
 
     def __call__(self):
         """Ends the process itself: submitit's own ends are a traceback, or asking for a requeue."""
-        mask_output()
+        prepare_terminal()
         stop_on_signals()
         sys.exit(self.exit_code())
 
@@ -51,6 +51,7 @@ class Job:
         return 1
 
     def work(self):
+        check_own_code()
         from submitit.helpers import TorchDistributedEnvironment
 
         TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
@@ -67,10 +68,3 @@ def error_file(environment) -> str:
     """Where a rank leaves its error; a job that SLURM starts again has other files."""
     restarts = environment.get("SLURM_RESTART_COUNT", "0")
     return f"{environment['SLURM_JOB_ID']}_{restarts}_{environment['SLURM_PROCID']}_error.txt"
-
-
-def lost_a_rank(error) -> bool:
-    """Whether it says that another rank is gone, whose own error (if it had one) is the cause."""
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or "gloo/transport" in str(error)

@@ -19,7 +19,8 @@ if __name__ == "__main__":
     count, module, *arguments = sys.argv[1:]
     try:
         main(["--standalone", f"--nproc-per-node={count}", "-m", module, *arguments])
-    except ChildFailedError:
-        sys.exit(1)
+    except ChildFailedError as error:
+        first = min(rank.exitcode for rank in error.failures.values())
+        sys.exit(128 - first if first < 0 else 1)  # as a shell says it of one that a signal ended
     except SignalException:
         sys.exit(PREEMPTED)

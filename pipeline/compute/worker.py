@@ -5,32 +5,33 @@ import pickle
 import sys
 from pathlib import Path
 
-from pipeline.compute.errors import explain
+from pipeline.command_line import check_own_code, prepare_terminal
+from pipeline.compute.errors import explain, last_line, lost_a_rank
 from pipeline.compute.signals import (
     Preempted,
     die_with_parent,
     ignore_signals,
     stop_on_signals,
 )
-from pipeline.masking import mask_output
 
 
 def main(path: Path) -> None:
     """Run the task's work; leave a user's mistake in a file beside it, where the launcher looks."""
-    mask_output()
     die_with_parent(int(os.environ["LAUNCHER_PID"]))
+    prepare_terminal()
     stop_on_signals()
     try:
+        check_own_code()
         run(pickle.loads(path.read_bytes()))
         ignore_signals()
     except Preempted:
         ignore_signals()
-    except (ValueError, OSError, RuntimeError) as error:
-        note, text = path.with_suffix(".error"), explain(error)
-        if text:
-            note.write_text(text, encoding="utf-8")
-        elif not note.is_file():  # else this rank lost the connection to the one that wrote it
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        if lost_a_rank(error):  # which has its own error, or was killed
+            sys.exit(f"rank {os.environ['RANK']} stops: {last_line(error)}")
+        if not (text := explain(error)):
             raise
+        path.with_suffix(".error").write_text(text, encoding="utf-8")
         sys.exit(1)
 
 

@@ -10,33 +10,29 @@ the data has nothing to measure; the terminal shows percent.
 """
 
 import argparse
-import sys
+
+from pipeline.command_line import run
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line, evaluate, write; 1 on a user's mistake or a failing disk."""
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line, evaluate, write, print."""
     options = parse(arguments)
     from pipeline.evaluation.outputs import check_outputs
     from pipeline.evaluation.run import evaluate_files, write_per_category
     from pipeline.files import write_json
     from pipeline.percent import percent
 
-    try:
-        check_outputs(
-            {"--annotations": options.annotations, "--predictions": options.predictions},
-            {"--out": options.out, "--per-category": options.per_category},
-        )
-        result = evaluate_files(options.annotations, options.predictions, options.iou_type)
-        write_json(options.out, result.metrics)
-        if options.per_category:
-            write_per_category(options.per_category, result.categories)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    check_outputs(
+        {"--annotations": options.annotations, "--predictions": options.predictions},
+        {"--out": options.out, "--per-category": options.per_category},
+    )
+    result = evaluate_files(options.annotations, options.predictions, options.iou_type)
+    write_json(options.out, result.metrics)
+    if options.per_category:
+        write_per_category(options.per_category, result.categories)
     print("in percent:")
     for key, value in result.metrics.items():
         print(f"{key:16} {percent(value):>5}")
-    return 0
 
 
 def parse(arguments):
@@ -54,4 +50,4 @@ def parse(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, anywhere=True)  # any files of any folder

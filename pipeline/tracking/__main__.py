@@ -9,30 +9,24 @@ What the server has already is not sent again. No server: a warning, and exit co
 import argparse
 import os
 import signal
-import sys
 from pathlib import Path
 
-from pipeline.masking import mask_output
+from pipeline.command_line import run
 from pipeline.tracking.sync import sync
 
 LIVE_LIMIT_SECONDS = 120
 
 
 def main():
-    mask_output()
     arguments = parse_arguments()
     if arguments.live:
         os.nice(10)
         signal.alarm(LIVE_LIMIT_SECONDS)  # ends the process: no training leaves one behind
-    try:
-        print(sync(arguments.root, arguments.scalars, live=arguments.live, force=True))
-        if arguments.experiments:
-            from pipeline.tracking.experiments import sync_experiments
+    print(sync(arguments.root, arguments.scalars, live=arguments.live, force=True))
+    if arguments.experiments:
+        from pipeline.tracking.experiments import sync_experiments
 
-            print(sync_experiments(arguments.root))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        print(sync_experiments(arguments.root))
 
 
 def parse_arguments():
@@ -68,4 +62,4 @@ def running_training(text):
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -20,7 +20,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline.tracking import places
+from pipeline.tracking import places, store
 from pipeline.tracking.known_runs import child_of, find_known, is_outdated, throw_away
 from pipeline.tracking.opening import no_files, open_experiment
 from pipeline.tracking.uploads import upload_artifacts
@@ -67,7 +67,7 @@ def mirror_once(target, parent, children, datasets, models=()):
     first, files after, models last: a store of files that fails leaves the numbers complete.
     ``NotOurs`` where the experiment is not this project's.
     """
-    client = MlflowClient(tracking_uri=target.uri)
+    client = MlflowClient(tracking_uri=store.address(target.uri))
     opened = open_experiment(client, target)
     experiment = opened.experiment_id
     known = find_known(client, experiment, parent, children)

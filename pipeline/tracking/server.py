@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import http.client
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -13,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pipeline.masking import masked
 
@@ -34,14 +35,15 @@ def resolve_uri(uri, project):
     if uri == "sqlite":
         uri = f"{SQLITE}mlflow.db"
     if uri.startswith(SQLITE):
-        return f"{SQLITE}{project / uri.removeprefix(SQLITE)}"
+        folder = re.sub("[%?#]", lambda sign: quote(sign[0]), str(project))
+        return f"{SQLITE}{Path(folder, uri.removeprefix(SQLITE))}"
     return uri
 
 
 def database_file(uri):
     """The file of a resolved SQLite URI, None for any other."""
     path = uri.removeprefix(SQLITE).partition("?")[0]
-    return Path(path) if uri.startswith(SQLITE) else None
+    return Path(unquote(path)) if uri.startswith(SQLITE) else None
 
 
 def is_remote(uri):

@@ -13,11 +13,10 @@ ones of these settings. What is in use stays.
 """
 
 import argparse
-import sys
 from dataclasses import replace
 
 from pipeline import params
-from pipeline.masking import mask_output
+from pipeline.command_line import run
 
 
 def main():
@@ -39,10 +38,10 @@ def main():
 
         print(*clean(params.load(), arguments.all, arguments.dry_run), sep="\n")
     else:
-        run(arguments.weights, arguments.name)
+        import_by_hand(arguments.weights, arguments.name)
 
 
-def run(weights, name):
+def import_by_hand(weights, name):
     settings = params.load()
     if name not in settings.pretrained:
         raise ValueError(
@@ -56,8 +55,4 @@ def run(weights, name):
 
 
 if __name__ == "__main__":
-    mask_output()
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.command_line import one_line
 from pipeline.evaluation.__main__ import main
 from pipeline.evaluation.lvis import best
 from pipeline.evaluation.predictions import Predictions
@@ -79,7 +80,7 @@ def test_metrics_and_table_per_category(files, tmp_path):
     annotations, predictions = map(str, files)
     out, rows = tmp_path / "new/metrics.json", tmp_path / "rows.csv"
     arguments = ["--annotations", annotations, "--predictions", predictions, "--out", str(out)]
-    assert main([*arguments, "--per-category", str(rows)]) == 0
+    main([*arguments, "--per-category", str(rows)])
     metrics = json.loads(out.read_text())
     assert list(metrics) == KEYS + [f"fixed/{key}" for key in KEYS]
     # category 3: a false positive, then two hits, so 2/3 at every recall; category 9: all right
@@ -97,7 +98,7 @@ def test_category_without_annotation_is_empty_in_the_table(files, truth, tmp_pat
     files[0].write_text(json.dumps(truth))
     rows = tmp_path / "rows.csv"
     arguments = ["--annotations", str(files[0]), "--predictions", str(files[1])]
-    assert main([*arguments, "--out", str(tmp_path / "m.json"), "--per-category", str(rows)]) == 0
+    main([*arguments, "--out", str(tmp_path / "m.json"), "--per-category", str(rows)])
     assert rows.read_text(encoding="utf-8").splitlines()[2] == "9,dog,c,20,30,,,"
 
 
@@ -298,7 +299,8 @@ def test_wrong_masks(files, tmp_path, mask, message):
 def test_command_ends_in_one_line_and_code_1(files, tmp_path, capsys):
     out = tmp_path / "metrics.json"
     arguments = ["--annotations", "absent.json", "--predictions", str(files[1]), "--out", str(out)]
-    assert main(arguments) == 1
+    with pytest.raises(SystemExit, match="1"), one_line():
+        main(arguments)
     assert capsys.readouterr().err == "error: absent.json does not exist\n"
     assert not out.exists()
 

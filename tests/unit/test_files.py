@@ -1,12 +1,13 @@
 """Writing that a kill cannot leave half done."""
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from pipeline.files import atomic_folder, atomic_path, write_text
+from pipeline.files import atomic_folder, atomic_path, locked, write_json, write_text
 
 WRITER = """
 import sys
@@ -76,3 +77,32 @@ def test_an_error_leaves_the_old_content_and_nothing_else(tmp_path):
             write_and_fail(write, tmp_path / name)
     assert (tmp_path / "a.json").read_text() == "old"
     assert names(tmp_path) == ["a.json"]
+
+
+@pytest.fixture(params=[0o002, 0o022, 0o077])
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_files_and_folders_get_what_the_umask_says(umask, tmp_path):
+    """A group that shares a folder writes in it, and what is private stays so."""
+    place = tmp_path / "models"
+    write_json(place / "a.json", {})
+    write_json(place / "a.json", {"again": True})
+    with atomic_path(place / "b.pth") as temporary:
+        temporary.write_bytes(b"weights")
+    with atomic_folder(place / "folder") as temporary:
+        (temporary / "part").touch()
+    with locked(place / "run"):
+        pass
+    for path in (place, *place.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask, path
+
+
+def test_another_users_leftover_is_left_to_them(tmp_path):
+    leftover = tmp_path / ".a.json.12345678.json"
+    leftover.mkdir(mode=0)
+    write_text(tmp_path / "a.json", "new")
+    assert (tmp_path / "a.json").read_text() == "new"

@@ -29,4 +29,3 @@ def test_of_some_damages_none_falls_short(root, areas):
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_of_many_damages_none_falls_short(root, areas, seed):
     fuzz(root, areas, 400, seed)
-

@@ -69,9 +69,7 @@ def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
 
 
 def test_svg_is_the_same_each_time_and_follows_the_colours_of_the_page():
-    table = plots.ap_by_frequency(
-        {"$m_1$": {"AP": 0.5, "APr": None, "APc": 0.2, "APf": 0.7}}, LVIS
-    )
+    table = plots.ap_by_frequency({"$m_1$": {"AP": 0.5, "APr": None, "APc": 0.2, "APf": 0.7}}, LVIS)
     figures = [plots.draw_ap_by_frequency(table, ["$m_1$"], "$m_1$") for _ in range(2)]
     svgs = [style.to_svg(figure, "bars") for figure in figures]
     assert svgs[0] == svgs[1]

@@ -1,5 +1,7 @@
 """Presets: the default is one of them, and using one says what changes."""
 
+import os
+
 import pytest
 
 from pipeline import params, presets
@@ -33,10 +35,23 @@ def test_a_copy_never_overwrites(root, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_a_copy_has_the_permissions_of_new_files(umask, root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    before = os.umask(umask)
+    try:
+        presets.copy("smoke", tmp_path / "copy")
+    finally:
+        os.umask(before)
+    modes = {"README.md": 0o666, ".ci/run": 0o777, "pipeline": 0o777, "params.yaml": 0o666}
+    for name, mode in modes.items():
+        assert (tmp_path / "copy" / name).stat().st_mode & 0o777 == mode & ~umask, name
+
+
 def test_a_copy_outside_of_git_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(ValueError, match="git ls-files: fatal: not a git repository"):
+    with pytest.raises(ValueError, match=r"in no git repository.*git init"):
         presets.copy("smoke", tmp_path / "new")
 
 

@@ -1,5 +1,6 @@
 """A stage ends in one line where it can be helped, in a traceback where it is our own bug."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from pipeline.compute.errors import FILES, MEMORY, SHARED
 from pipeline.compute.signals import STOPPING
 from stages import run_stage
 
@@ -38,6 +40,24 @@ def failing(error):
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
             "error: out of GPU memory; lower compute.images_per_gpu\n",
         ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is ..."),
+            f"error: {SHARED}\n",
+        ),
+        (
+            RuntimeError("Caught in a worker\nunable to allocate shared memory(shm) for file </t>"),
+            f"error: {SHARED}\n",
+        ),
+        (
+            RuntimeError("unable to open shared memory object </t>: Too many open files (24)"),
+            f"error: {FILES}\n",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+            f"error: {MEMORY}\n",
+        ),
+        (MemoryError(), f"error: {MEMORY}\n"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), f"error: {MEMORY}\n"),
         (
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
             "error: a data-loading worker was killed; lower compute.workers if memory is short\n",

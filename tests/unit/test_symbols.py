@@ -14,8 +14,13 @@ from pipeline.files import file_digest, read_json
 from pipeline.params import SYMBOLS_SOURCE, SymbolsData
 
 DATA = SymbolsData(
-    name="symbols", source=SYMBOLS_SOURCE, categories=24, exponent=1.6, train_images=150,
-    val_images=40, image_size=96,
+    name="symbols",
+    source=SYMBOLS_SOURCE,
+    categories=24,
+    exponent=1.6,
+    train_images=150,
+    val_images=40,
+    image_size=96,
 )
 
 
