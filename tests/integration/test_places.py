@@ -160,6 +160,7 @@ def test_mlflows_files_get_what_the_umask_says(umask, root, tmp_path):
     before = os.umask(umask)
     try:
         write_project(tmp_path, root)
+        (tmp_path / "params.yaml").chmod(0o666 & ~umask)  # a copy has the mode of what it copies
         done = module(tmp_path, root, "pipeline.tracking", "sync")
     finally:
         os.umask(before)
