@@ -29,7 +29,8 @@ def at_work(stage: str) -> Iterator[None]:
         print(what_happened(stage, note, now), flush=True)
     path = folder / f"{name}.{secrets.token_hex(4)}.running"
     with open(path, "w", encoding="utf-8") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)  # not flock: a data-loading worker would inherit that
+        with contextlib.suppress(OSError):  # a file system without locks has no notes of the dead
+            fcntl.lockf(file, fcntl.LOCK_EX)  # not flock: a data-loading worker would inherit that
         began = datetime.now().astimezone().isoformat(" ", "minutes")
         file.write(json.dumps({"began": began, **now}))
         file.flush()

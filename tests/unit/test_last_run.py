@@ -57,7 +57,8 @@ def test_the_next_start_tells_once_of_a_killed_one(death, stage, tmp_path):
     killed = stage(death)
     assert lines(killed) == []
     assert killed.wait() == -9
-    for process, told in ((stage("end"), 1), (stage("end"), 0)):
+    for told in (1, 0):
+        process = stage("end")
         found = lines(process)
         assert len(found) == told
         assert all(line.startswith("the last train_classifier@bacl, begun at 2") for line in found)
