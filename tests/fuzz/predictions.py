@@ -416,5 +416,5 @@ def of_result(result, iou_type):
 def number(value):
     need(isinstance(value, int | float | Decimal) and not isinstance(value, bool),
          f"{value!r} is no number")  # fmt: skip
-    need(abs(value) < 2**1023 and math.isfinite(value), f"{value!r} is not finite")
+    need(abs(value) < 2**1024 and math.isfinite(value), f"{value!r} is not finite")
     return float(value) if isinstance(value, Decimal) else value
