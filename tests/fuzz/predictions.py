@@ -317,20 +317,25 @@ def odd_masks(rng, box):
 
 def judge(folder: Path, damage: Damage) -> Outcome:
     """`python -m pipeline.evaluation` refuses in one line, or agrees with lvis-api."""
+    from pipeline.command_line import one_line
     from pipeline.evaluation.__main__ import main
 
     os.chdir(folder)
     path = next(folder.glob("predictions.*"), folder / "predictions.json")
     iou_type = Path("iou_type").read_text()
     arguments = ["--annotations", "annotations.json", "--predictions", path.name]
-    errors = io.StringIO()
+    arguments += ["--out", "out/metrics.json", "--iou-type", iou_type]
+    errors, refused = io.StringIO(), False
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-            code = main([*arguments, "--out", "out/metrics.json", "--iou-type", iou_type])
+            with one_line():
+                main(arguments)
+    except SystemExit:
+        refused = True
     except Exception as error:
         return Outcome(TRACEBACK, last_line(error))
     lines = [line for line in errors.getvalue().split("\n") if not line.startswith("note: ")]
-    if code:
+    if refused:
         if Path("out").exists():
             return Outcome(HALF_WRITTEN, errors.getvalue())
         if not lines[0].startswith("error: ") or lines[1:] != [""]:
