@@ -327,9 +327,9 @@ def judge(folder: Path, damage: Damage) -> Outcome:
     arguments += ["--out", "out/metrics.json", "--iou-type", iou_type]
     errors, refused = io.StringIO(), False
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-            with one_line():
-                main(arguments)
+        printed = contextlib.redirect_stdout(io.StringIO())
+        with printed, contextlib.redirect_stderr(errors), one_line():
+            main(arguments)
     except SystemExit:
         refused = True
     except Exception as error:

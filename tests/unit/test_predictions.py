@@ -120,7 +120,7 @@ def test_a_mask_may_be_a_text_or_bytes(tmp_path, rle):
 def test_a_result_with_another_kind_of_mask_is_named(tmp_path, mask):
     path = tmp_path / "results.json"
     path.write_text(json.dumps([{**GOOD, "segmentation": mask}]))
-    with pytest.raises(ValueError, match="detection 0 has the segmentation .* a compressed RLE"):
+    with pytest.raises(ValueError, match=r"detection 0 has the segmentation .* a compressed RLE"):
         read_predictions(path, TRUTH, "segm")
 
 
