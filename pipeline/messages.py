@@ -15,7 +15,7 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """What another library says, on one line; a file's text that it quotes may be long."""
     text = "".join(c if c.isprintable() else " " for c in str(error))
     text = " ".join(text.split())

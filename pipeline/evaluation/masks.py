@@ -36,7 +36,7 @@ def refuse(path, truth, row, image, covered):
 def pixels_of(texts: list[str]) -> np.ndarray:
     """How many pixels the runs of each text are [N]; ``DAMAGED`` where it is no compressed RLE."""
     encoded = [text.encode() for text in texts]
-    lengths = np.array([len(text) for text in encoded])
+    lengths = np.array([len(text) for text in encoded], np.int64)
     codes = np.frombuffer(b"".join(encoded), np.uint8).astype(np.int64) - 48
     text = np.repeat(np.arange(len(texts)), lengths)  # which one each character is of
     last = codes & 0x20 == 0  # characters of their number

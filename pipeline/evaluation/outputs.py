@@ -1,5 +1,6 @@
 """Whether the files to write can be written, known before an evaluation of many minutes."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,16 +10,21 @@ def check_outputs(inputs: dict[str, str], outputs: dict[str, str | None]) -> Non
 
     Keys are the options of the command line; an output that is None is not asked for.
     """
-    taken = {Path(path).resolve(): option for option, path in inputs.items()}
+    taken = {real(path): option for option, path in inputs.items()}
     for option, written in outputs.items():
         if written is None:
             continue
-        path = Path(written).resolve()
+        path = real(written)
         if path in taken:
             other = taken[path]
             raise ValueError(f"{option} is {written}, which is {other} too; name another file")
         taken[path] = option
         check_place(option, written, path)
+
+
+def real(path: str) -> Path:
+    """Unlike ``Path.resolve`` also of a link that leads to itself."""
+    return Path(os.path.realpath(path))
 
 
 def check_place(option, written, path):

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.messages import one_line, shown
+from pipeline.messages import in_one_line, shown
 
 BOX = ("x", "y", "w", "h")
 COLUMNS = ("image_id", "category_id", *BOX, "score")
@@ -17,7 +17,7 @@ def open_parquet(path):
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; run the stage `predict`") from None
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a readable parquet file: {one_line(error)}") from None
+        raise ValueError(f"{path} is not a readable parquet file: {in_one_line(error)}") from None
 
 
 def read_parquet(path, iou_type):
@@ -28,7 +28,7 @@ def read_parquet(path, iou_type):
     try:
         table = file.read(columns=list(wanted))
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a readable parquet file: {one_line(error)}") from None
+        raise ValueError(f"{path} is not a readable parquet file: {in_one_line(error)}") from None
     columns = {name: numbers(path, table, name) for name in wanted if name not in (*BOX, "rle")}
     if iou_type == "segm":
         columns["rle"] = texts(path, table, "rle")
@@ -59,7 +59,7 @@ def numbers(path, table, name):
             column = column.cast(pa.int64() if is_id else pa.float64())
     except pa.ArrowException as error:
         wanted = "whole numbers below 2^63" if is_id else "numbers"
-        raise ValueError(f"{path}: column {name} must be {wanted}: {one_line(error)}") from None
+        raise ValueError(f"{path}: column {name} must be {wanted}: {in_one_line(error)}") from None
     return column.to_numpy()
 
 
@@ -71,7 +71,7 @@ def texts(path, table, name):
     try:
         return column.cast(pa.large_string())
     except pa.ArrowException as error:
-        raise ValueError(f"{path}: column {name} has no texts: {one_line(error)}") from None
+        raise ValueError(f"{path}: column {name} has no texts: {in_one_line(error)}") from None
 
 
 def plain(path, table, name):

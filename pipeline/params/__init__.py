@@ -11,7 +11,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.messages import one_line
+from pipeline.messages import in_one_line
 from pipeline.params.blocks import (
     LOSSES,
     Augmentation,
@@ -105,4 +105,4 @@ def read_yaml(path: Path):
     except RecursionError:
         raise ValueError(f"{path} is nested too deeply to be read; is it the right file?") from None
     except (YAMLError, ValueError) as error:  # also a date or number that cannot be
-        raise ValueError(f"{path} is not valid YAML: {one_line(error)}") from None
+        raise ValueError(f"{path} is not valid YAML: {in_one_line(error)}") from None

@@ -91,8 +91,9 @@ class LvisData:
 
 def check_outside(name: str, key: str, written: str, folder: Path) -> None:
     """``ValueError`` where ``folder``, which is the user's, lies in one that DVC empties."""
-    made = in_project(str(Path("data", name))).resolve()
-    if made in (place := folder.resolve(), *place.parents):
+    made = Path(os.path.realpath(in_project(str(Path("data", name)))))
+    place = Path(os.path.realpath(folder))  # also of a link that leads to itself
+    if made in (place, *place.parents):
         raise ValueError(
             f"{key} is {shown(written)}, but DVC empties data/{name} before it runs `prepare`; "
             "move this folder out of it, or choose another data.name"

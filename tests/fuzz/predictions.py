@@ -317,20 +317,25 @@ def odd_masks(rng, box):
 
 def judge(folder: Path, damage: Damage) -> Outcome:
     """`python -m pipeline.evaluation` refuses in one line, or agrees with lvis-api."""
+    from pipeline.command_line import one_line
     from pipeline.evaluation.__main__ import main
 
     os.chdir(folder)
     path = next(folder.glob("predictions.*"), folder / "predictions.json")
     iou_type = Path("iou_type").read_text()
     arguments = ["--annotations", "annotations.json", "--predictions", path.name]
-    errors = io.StringIO()
+    arguments += ["--out", "out/metrics.json", "--iou-type", iou_type]
+    errors, refused = io.StringIO(), False
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-            code = main([*arguments, "--out", "out/metrics.json", "--iou-type", iou_type])
+        printed = contextlib.redirect_stdout(io.StringIO())
+        with printed, contextlib.redirect_stderr(errors), one_line():
+            main(arguments)
+    except SystemExit:
+        refused = True
     except Exception as error:
         return Outcome(TRACEBACK, last_line(error))
     lines = [line for line in errors.getvalue().split("\n") if not line.startswith("note: ")]
-    if code:
+    if refused:
         if Path("out").exists():
             return Outcome(HALF_WRITTEN, errors.getvalue())
         if not lines[0].startswith("error: ") or lines[1:] != [""]:
@@ -416,5 +421,5 @@ def of_result(result, iou_type):
 def number(value):
     need(isinstance(value, int | float | Decimal) and not isinstance(value, bool),
          f"{value!r} is no number")  # fmt: skip
-    need(abs(value) < 2**1023 and math.isfinite(value), f"{value!r} is not finite")
+    need(abs(value) < 2**1024 and math.isfinite(value), f"{value!r} is not finite")
     return float(value) if isinstance(value, Decimal) else value

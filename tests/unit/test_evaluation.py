@@ -317,12 +317,14 @@ def test_an_output_that_cannot_be_written_is_named_before_the_evaluation(
         ("/proc/metrics.json", "nothing can be written into /proc: "),
         (files[1], "which is --predictions too"),
     ):
-        assert main([*inputs, "--out", str(out)]) == 1
+        with pytest.raises(SystemExit, match="1"), one_line():
+            main([*inputs, "--out", str(out)])
         line = capsys.readouterr().err
         assert line.startswith(f"error: --out is {out}, ") and re.search(words, line)
         assert line.count("\n") == 1
     both = ["--out", str(tmp_path / "m"), "--per-category", str(tmp_path / "m")]
-    assert main([*inputs, *both]) == 1
+    with pytest.raises(SystemExit, match="1"), one_line():
+        main([*inputs, *both])
     assert "--per-category is" in capsys.readouterr().err
 
 

@@ -217,3 +217,60 @@ def test_settings_that_are_switched_off_are_named(raw):
 )  # fmt: skip
 def test_time_limits_are_read_as_sbatch_reads_them(text, seconds):
     assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("seed: " + "9" * 400, "seed is .* below 2.63"),
+        ("seed: " + "9" * 5000, "not valid YAML"),
+        ("seed: .nan", "seed is nan; it takes a whole number"),
+        ("seed: 2024-13-01", "not valid YAML|seed is"),
+        ("seed: !!binary aGk=", "seed is b'hi'"),
+        ("seed: " + "x" * 5000, "seed is 'xxx.*; it takes a whole number"),
+        ('"\\ud83d": 1', "unknown key '.ud83d'"),
+        ("? [a]\n: 1", r"unknown key \('a',\)"),
+        ("x" * 900 + ": 1", "unknown key 'xxx"),
+        ("a: &a [*a]", "unknown key a"),
+    ],
+)
+def test_odd_yaml_is_one_short_line(root, tmp_path, text, words):
+    path = tmp_path / "params.yaml"
+    whole = (root / "params.yaml").read_text(encoding="utf-8")
+    path.write_text(whole.replace("seed: 0", text + "\n", 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=words) as caught:
+        params.load(path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("train.learning_rate", 10**400, "train.learning_rate is 1000.*below 2"),
+        ("train.learning_rate", float("nan"), "train.learning_rate is nan; it takes a finite"),
+        ("representation.bce.augmentation.canvas", [10**400, 1], r"canvas\[0\] is 1000"),
+        ("tracking.experiment", "two\nlines", r"experiment is 'two.nlines'; .* can be printed"),
+        ("tracking.experiment", "half \ud83d", "tracking.experiment is"),
+        ("compute.slurm", {"options": {"mem": float("nan")}}, "options.mem is nan"),
+        ("compute.slurm", {"options": {3: 1}}, "a name under compute.slurm.options is 3"),
+        ("representation.BCE", {"loss": {"type": "bce"}, "epochs": 1}, "bce and .*BCE are one"),
+        ("data.name", "x" * 101, "data.name is 'xxx.* up to 100 letters"),
+    ],
+)
+def test_odd_values_are_one_short_line(raw, place, value, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        params.parse(params.Params, changed(raw, place, value), "")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
+def test_shell_lines_of_slurm_may_have_ends_and_tabs(raw):
+    raw = changed(raw, "compute.slurm", {"setup": ["if true; then\n\tmodule load cuda\nfi"]})
+    assert params.parse(params.Params, raw, "").compute.slurm.setup[0].endswith("fi")
+
+
+def test_the_home_of_nobody_is_named(raw):
+    split = {"annotations": "a.json", "images": "~nobody1/photos"}
+    data = {"name": "photos", "source": "elsewhere", "train": split, "val": {**split}}
+    with pytest.raises(ValueError, match="'~nobody1/photos' starts in the home of somebody"):
+        params.parse(params.Params, {**raw, "data": data}, "")
