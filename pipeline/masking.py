@@ -9,20 +9,22 @@ import re
 import sys
 
 HIDDEN = "***"
-URL = re.compile(r"[a-zA-Z][\w+.-]*://[^\s'\"<>`\\]+")
-WHOLE_URL = re.compile(r"[a-zA-Z][\w+.-]*://\S+")
-USER = re.compile(r"(?<=://)([^/?#:]*)(:?)([^/?#]*)@")
+SCHEME = r"[a-zA-Z][\w+.-]{0,30}://"  # bounded, as everything that is tried at every character
+URL = re.compile(SCHEME + r"[^\s'\"<>`\\]+")
+WHOLE_URL = re.compile(SCHEME + r"\S+")
+USER = re.compile(r"(?<=://)([^/?#:]*)(:[^/?#]*)?@")
 TOKEN = re.compile(r"[\w.-]{20,}")  # in the place of a user's name
 PART_OF_QUERY = re.compile(r"([?&;#])([^=?&;#/]+)(=?)([^&;#]*)")
 HARMLESS = {"workflowType", "viewStateShareKey"}  # of the address that `track` prints
-NAME = (
-    r"[\w.-]*(?:password|passwd|passphrase|secret|token|authorization|credential"
-    r"|(?:api|access|private|account)[_-]?key)[\w.-]*"
+SECRET = (
+    r"(?:password|passwd|passphrase|secret|token|authorization|credential"
+    r"|(?:api|access|private|account)[_-]?key)[\w.-]{0,60}"
 )
 NO_SECRET = r"(?!(?:true|false|null|none|[\d.]+)(?:[\s,;'\"})\]]|$))"  # with_cls_token=True
 VALUE = r"(?:\"[^\"]*\"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;'\"})\]]+)"
-ASSIGNED = re.compile(rf"(?i)({NAME}['\"]?\s*[=:]\s*|--{NAME}\s+){NO_SECRET}({VALUE})")
-SECRET_NAME = re.compile(rf"(?i){NAME}")
+OPTION = rf"--[\w.-]{{0,60}}{SECRET}\s+"
+ASSIGNED = re.compile(rf"(?i)({SECRET}['\"]?\s*[=:]\s*|{OPTION}){NO_SECRET}({VALUE})")
+SECRET_NAME = re.compile(rf"(?i)[\w.-]*{SECRET}")
 SHORTEST = 6  # a value of the environment that is replaced wherever it stands
 
 
@@ -43,8 +45,8 @@ def masked_url(url):
 
 
 def masked_user(found):
-    user, colon, _ = found.groups()
-    if not colon:
+    user, password = found.groups()
+    if password is None:
         return found[0] if user == "git" else f"{HIDDEN}@"
     return f"{HIDDEN if TOKEN.fullmatch(user) else user}:{HIDDEN}@"
 

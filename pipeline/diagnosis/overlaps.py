@@ -14,7 +14,7 @@ PAIRS_AT_ONCE = 2**20
 def areas(truth, chosen):
     """[N], in square pixels: of the masks where ``truth`` was read with them, else of the boxes."""
     if truth.segmentation is not None:
-        return mask_areas(compressed_masks(truth, chosen), chosen)
+        return mask_areas(compressed_masks(truth, chosen))
     sides = chosen.boxes[:, 2:].astype(float)
     return sides[:, 0] * sides[:, 1]
 

@@ -317,9 +317,9 @@ def test_the_command_names_the_block_to_add(settings, root):
     text = (root / "configs/presets/smoke.yaml").read_text()
     Path("params.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"pretrained: \{x: \{weights: official\.pth, loss:"):
-        command.run("official.pth", "x")
+        command.import_by_hand("official.pth", "x")
     block = "pretrained: {x: {weights: elsewhere.pth, loss: {type: fcbl}}}\n"
     Path("params.yaml").write_text(text + block)
     save(official(trained(settings)), names(settings))
-    command.run("official.pth", "x")
+    command.import_by_hand("official.pth", "x")
     assert read_json("models/x/environment.json")["source"] == "official.pth"

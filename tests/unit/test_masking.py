@@ -84,3 +84,12 @@ def test_all_output_of_a_process_is_masked(monkeypatch):
     sys.stderr.writelines([f"token={SECRET}\n"])
     assert out.getvalue() == "downloading https://me:***@h/x\n"
     assert err.getvalue() == "token=***\n"
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a-", "--a", "token", "token ", 'token:"', "x://", "a.b:", "http://a@", "&a="]
+)
+def test_a_long_line_takes_no_longer_than_its_length(piece):
+    """A pattern that is tried at every character and reads on to the end would take hours."""
+    for start in ("", "http://", "http://h?", "token="):
+        masked(start + piece * (10**5 // len(piece)))
