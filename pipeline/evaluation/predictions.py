@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.evaluation.masks import check_masks
 from pipeline.evaluation.parquet import open_parquet, read_parquet
 from pipeline.evaluation.results import read_results
 from pipeline.evaluation.truth import Truth
@@ -77,6 +76,8 @@ def read_predictions(path: str | Path, truth: Truth, iou_type: str = "bbox") -> 
         masks=columns.get("rle"),
     )
     if predictions.masks is not None:
+        from pipeline.evaluation.masks import check_masks  # it compiles, for half a second
+
         check_masks(path, truth, predictions.image, predictions.masks)
     return predictions
 

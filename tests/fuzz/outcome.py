@@ -4,6 +4,7 @@ import multiprocessing
 import re
 import resource
 import traceback
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,8 @@ class NoMeaning(Exception):
 
 def refusal(text: str, named: tuple[str, ...]) -> Outcome:
     """Whether the text is one line that names what it must: first the file, then its parts."""
-    if not text.isprintable():
-        return Outcome(UNCLEAR, f"not one printable line: {text!r}")
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in text):
+        return Outcome(UNCLEAR, f"not one line that can be printed: {text!r}")
     if len(text) > LONGEST_LINE:
         return Outcome(UNCLEAR, f"{len(text)} characters: {text[:LONGEST_LINE]}")
     for pattern in named[:1] if UNREADABLE.search(text) else named:
