@@ -53,7 +53,7 @@ def read_header(content: io.IOBase) -> Header:
         with Image.open(content) as opened:
             return header_of(opened)
     except UNREADABLE as error:
-        raise ValueError(f"is not a readable image: {reason(error)}") from None
+        raise ValueError(damaged(error)) from None
 
 
 def header_of(opened: Image.Image) -> Header:
@@ -118,11 +118,12 @@ def check_complete(content: io.IOBase) -> None:
         with Image.open(content) as opened:
             opened.load()
     except UNREADABLE as error:
-        raise ValueError(f"is not a readable image: {reason(error)}") from None
+        raise ValueError(damaged(error)) from None
 
 
-def reason(error) -> str:
+def damaged(error) -> str:
     """Without the file's name, which the caller gives, on one line."""
     if isinstance(error, Image.UnidentifiedImageError):
-        return "of no known format"
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
+        return "is not a readable image (of no known format); save it as JPEG or PNG"
+    said = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return f"is not a readable image ({said}); replace the file by a whole one"
