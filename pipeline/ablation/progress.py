@@ -75,7 +75,7 @@ class Progress:
     def ap(self, run):
         if run.name not in self.aps:
             self.aps[run.name] = ap(run)
-        return percent(self.aps[run.name])
+        return self.aps[run.name]
 
     def summary(self, runs) -> str:
         states = [run.state for run in runs]
@@ -90,13 +90,13 @@ class Progress:
         return f"{text}, {left(duration(work / min(self.workers, len(runs))))}"
 
 
-def ap(run):
-    """None also where it cannot be read: the members go on without it."""
+def ap(run) -> str:
+    """ "-" where it cannot be read: the members go on without it."""
     try:
         reference = experiments.finished()[run.name]
-        return experiments.metrics(reference, run.member.method)["AP"]
+        return percent(experiments.metrics(reference, run.member.method)["AP"])
     except (ValueError, KeyError, TypeError, OSError):
-        return None
+        return "-"
 
 
 def said_place(run) -> tuple | None:

@@ -78,6 +78,7 @@ def data_files(params, split):
 
 
 PREDICTING_CODE = (
+    "pipeline/data/image_file.py",
     "pipeline/detection/bbox_head.py",
     "pipeline/detection/dataset.py",
     "pipeline/detection/scoring.py",
@@ -92,6 +93,7 @@ def training_code(params, block):
     files = [
         f"configs/detectors/{params.detector.config}.py",
         "configs/detectors/faster_rcnn_r50_fpn.py",  # the base of the other large ones
+        "pipeline/data/image_file.py",
         f"pipeline/detection/losses/{block.loss.type}.py",
         "pipeline/detection/bbox_head.py",
         "pipeline/detection/dataset.py",

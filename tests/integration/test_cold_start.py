@@ -105,7 +105,7 @@ def test_six_copies_of_the_project_share_a_fresh_store(uri, tmp_path, root):
     # the one without a report is not finished, and has no run for that stage
     assert len(runs) == (COPIES + 1) * RUNS_OF_A_COPY - 1
     for run in parents:
-        assert run.data.metrics["bacl/AP"] == pytest.approx(0.3)
+        assert run.data.metrics["bacl/AP"] == pytest.approx(30)
     (training,) = [run for run in runs if run.info.status == "RUNNING" and run not in parents]
     assert training.data.tags["stage"] == "train_classifier@bacl"
     assert training.data.tags["last_step"] == "10"

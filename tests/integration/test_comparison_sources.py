@@ -102,7 +102,7 @@ def test_sources_methods_and_rows_are_chosen(root, project):
         (["none-*"], "no experiment of project is called none-*; there are: workspace, parts-all-"),
         (["--where", "data.name=x"], "no finished run has data.name=x; there are: blocks"),
         (["elsewhere/"], "elsewhere is no folder with a params.yaml"),
-        (["--name", "../x"], "--name is '../x'; it takes letters"),
+        (["--name", "../x"], "--name is '../x'; it takes up to 100 letters"),
         (["mlflow:bacl"], "does not exist; name the server with --tracking-uri"),
     ):
         done = run(root, project, "pipeline.comparison", *arguments)
@@ -213,7 +213,7 @@ def test_an_mlflow_experiment_on_a_server(root, tmp_path):
         as_older_code_mirrored(server.uri)
         done = comparison(root, tmp_path / "machine1", "workspace", *asked[:1])
         assert done.stderr == ""
-        assert float(table(tmp_path / "machine1")["bacl"]["AP"]) == pytest.approx(0.45)
+        assert float(table(tmp_path / "machine1")["bacl"]["AP"]) == pytest.approx(45)
         done = run_unknown(root, empty, server.uri)
         assert "has no experiment 'other'; it has: Default, shared" in done.stderr
     done = run_unknown(root, empty, server.uri)

@@ -177,7 +177,8 @@ def test_mlflows_files_get_what_the_umask_says(umask, root, tmp_path):
 def test_make_knows_before_it_installs_that_an_archive_is_no_repository(target, root, tmp_path):
     shutil.copy(root / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
-    done = run(tmp_path, "make", target, GIT_CEILING_DIRECTORIES=str(tmp_path.parent))
+    alone = {"MAKEFLAGS": "", "MAKELEVEL": ""}  # these tests may run under make themselves
+    done = run(tmp_path, "make", target, GIT_CEILING_DIRECTORIES=str(tmp_path.parent), **alone)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "`git clone` it instead of downloading an archive" in done.stderr

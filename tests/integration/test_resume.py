@@ -261,7 +261,7 @@ def test_an_error_of_a_rank_is_one_line(project, root):
         output = run("stages.train_representation", "bce", processes=2, code=1)
     finally:
         image.write_bytes(content)
-    assert f"{image.name} is not an image" in output.strip().splitlines()[-1]
+    assert f"{image.name} is not a readable image" in output.strip().splitlines()[-1]
     assert "ChildFailedError" not in output
 
 
