@@ -24,7 +24,7 @@ PER_CATEGORY = 10_000
 
 def ours(annotations, predictions):
     sys.path.insert(0, str(ROOT))
-    from pipeline.evaluation.run import evaluate_files
+    from pipeline.evaluation.evaluate import evaluate_files
 
     return evaluate_files(annotations, predictions).metrics
 

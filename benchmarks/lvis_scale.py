@@ -118,7 +118,7 @@ def prepare(folder):
     """(seconds, peak GB) of the stage's work."""
     code = (
         "import resource; from pathlib import Path\n"
-        "from pipeline.data.files_source import prepare_files\n"
+        "from pipeline.data.sources.files import prepare_files\n"
         "from pipeline.params import FilesData, SplitFiles\n"
         f"folder = {str(folder)!r}\n"
         "split = lambda name: SplitFiles(annotations=f'{name}.json', images=f'{folder}/images')\n"

@@ -21,7 +21,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from pipeline import params
-from pipeline.data.files_source import prepare_files
+from pipeline.data.sources.files import prepare_files
 from pipeline.files import read_json, write_json
 from pipeline.params import BCELoss, Compute, FilesData, Hallucination, SplitFiles
 from pipeline.training.predict import val_loader

@@ -13,7 +13,7 @@ import textwrap
 from pathlib import Path
 
 from pipeline import params
-from pipeline.ablation.git import git
+from pipeline.runs.git import git
 from pipeline.command_line import run
 from pipeline.files import write_text
 

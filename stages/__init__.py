@@ -17,7 +17,7 @@ from pipeline.compute.signals import (
     leave_on_signals,
     stop_on_signals,
 )
-from pipeline.git_state import check_experiment
+from pipeline.runs.git_state import check_experiment
 
 
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:

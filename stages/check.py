@@ -7,7 +7,7 @@ writes  data/.checked, so that `prepare` runs after this: DVC empties data/<name
 
 from pipeline import params
 from pipeline.files import write_text
-from pipeline.leftovers import remove_leftovers
+from pipeline.runs.leftovers import remove_leftovers
 from pipeline.params.notes import notes
 from stages import run_stage
 

@@ -15,7 +15,7 @@ from stages import run_stage
 
 
 def diagnose(name: str) -> None:
-    from pipeline.diagnosis.build import build
+    from pipeline.diagnosis.diagnose import build
     from pipeline.params import load
 
     params = load()

@@ -12,7 +12,7 @@ from stages import run_stage
 def evaluate(name: str) -> None:
     """Write AP and AP-fixed of the method ``name``, over all and per category."""
     from pipeline.evaluation.predictions import has_masks
-    from pipeline.evaluation.run import evaluate_files, write_per_category
+    from pipeline.evaluation.evaluate import evaluate_files, write_per_category
     from pipeline.files import write_json
     from pipeline.params import load
     from pipeline.reporting.ending import in_one_line

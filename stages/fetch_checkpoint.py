@@ -14,7 +14,7 @@ from stages import run_stage
 def fetch_checkpoint(name: str) -> None:
     settings = params.load()
     params.require_name(settings.pretrained, name, "pretrained model")
-    from pipeline.training.weights_file import fetch
+    from pipeline.weights.fetch import fetch
 
     fetch(settings, name)
 

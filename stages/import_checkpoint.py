@@ -12,7 +12,7 @@ from stages import run_stage
 def import_checkpoint(name: str) -> None:
     settings = params.load()
     params.require_name(settings.pretrained, name, "pretrained model")
-    from pipeline.training.import_checkpoint import import_checkpoint as run
+    from pipeline.weights.import_checkpoint import import_checkpoint as run
 
     run(settings, name)
 

@@ -8,7 +8,7 @@ goes on after a kill from the parts in .checkpoints/
 """
 
 from pipeline import params
-from pipeline.compute.run import complete
+from pipeline.compute.complete import complete
 from stages import run_stage
 
 

@@ -26,14 +26,14 @@ def prepare() -> None:
 def make(data, out):
     """The train and val documents, which are also written into ``out``."""
     if isinstance(data, params.SymbolsData):
-        from pipeline.data.symbols import generate
+        from pipeline.data.sources.symbols import generate
 
         return generate(data, out)
     if isinstance(data, params.LvisData):
-        from pipeline.data.lvis import prepare_lvis
+        from pipeline.data.sources.lvis import prepare_lvis
 
         return prepare_lvis(data, out)
-    from pipeline.data.files_source import prepare_files
+    from pipeline.data.sources.files import prepare_files
 
     return prepare_files(data, out)
 

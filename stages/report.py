@@ -14,7 +14,7 @@ from stages import run_stage
 
 
 def report():
-    from pipeline.reporting.build import build
+    from pipeline.reporting.report import build
 
     build(load())
 

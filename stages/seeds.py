@@ -13,7 +13,7 @@ from stages import run_stage
 
 
 def seeds():
-    from pipeline.comparison.seeds import FILE, find_seeds, to_text
+    from pipeline.tables.seeds import FILE, find_seeds, to_text
     from pipeline.files import write_text
 
     found = find_seeds(Path())

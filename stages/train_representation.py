@@ -6,7 +6,7 @@ resumes from .checkpoints/ after a kill
 """
 
 from pipeline import params
-from pipeline.compute.run import complete
+from pipeline.compute.complete import complete
 from stages import run_stage
 
 

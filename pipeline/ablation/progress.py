@@ -4,8 +4,8 @@ import shutil
 import sys
 import time
 
-from pipeline.ablation import experiments
-from pipeline.ablation.run import Run
+from pipeline.ablation import start as experiments
+from pipeline.ablation.members import Run
 from pipeline.compute.chain_progress import LINE, WHOLE_RUN, duration, left
 from pipeline.percent import percent
 

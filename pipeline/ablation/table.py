@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.ablation.run import Run
+from pipeline.ablation.members import Run
 from pipeline.comparison.compare import compare
-from pipeline.comparison.folders import runs_of
-from pipeline.comparison.grouping import Name
+from pipeline.runs.folders import runs_of
+from pipeline.tables.rows import Name
 
 
 def write_table(grid: str, runs: list[Run]) -> str:

@@ -2,9 +2,9 @@
 
 import json
 
-from pipeline.comparison.grouping import differing, settings
-from pipeline.comparison.records import Finished
-from pipeline.tracking.configuration import flatten, plain
+from pipeline.tables.rows import differing, settings
+from pipeline.runs.finished import Finished
+from pipeline.params.plain import flatten, plain
 
 
 def conditions(run, method) -> dict[str, str]:

@@ -4,11 +4,11 @@ import re
 import sys
 from pathlib import Path
 
-from pipeline.ablation.experiments import plain
-from pipeline.ablation.grid import combine, read_grid
-from pipeline.comparison import folders
-from pipeline.comparison.grouping import Name
-from pipeline.comparison.records import Finished
+from pipeline.ablation.start import plain
+from pipeline.runs.grid import combine, read_grid
+from pipeline.runs import folders
+from pipeline.tables.rows import Name
+from pipeline.runs.finished import Finished
 
 MLFLOW = "mlflow:"
 GRIDS = Path("configs", "ablations")

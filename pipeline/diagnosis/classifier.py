@@ -9,7 +9,7 @@ from pipeline.files import write_text
 
 def write_classifier(folder: Path, weights: Path, categories: list[dict]) -> None:
     """``folder``/classifier.csv: category_id, weight_norm, bias; in the order of ``categories``."""
-    from pipeline.training.classifier_norms import classifier_norms
+    from pipeline.diagnosis.classifier_norms import classifier_norms
 
     norms, biases = classifier_norms(weights, len(categories))
     table = pd.DataFrame(

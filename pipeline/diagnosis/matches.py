@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.diagnosis.overlaps import areas, overlaps
-from pipeline.evaluation.lvis import PER_IMAGE, best, judged_pairs, pair
+from pipeline.evaluation.average_precision import PER_IMAGE, best, judged_pairs, pair
 from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.truth import Truth
 

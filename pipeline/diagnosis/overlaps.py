@@ -5,7 +5,7 @@ IoU is pycocotools' to the last bit: a match at a threshold is decided by it.
 
 import numpy as np
 
-from pipeline.evaluation.lvis import compressed_masks, engine_truth, mask_areas
+from pipeline.evaluation.average_precision import compressed_masks, engine_truth, mask_areas
 
 HALF = 0.5  # the lowest IoU threshold of AP
 PAIRS_AT_ONCE = 2**20

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, evaluate, write, print."""
     options = parse(arguments)
     from pipeline.evaluation.outputs import check_outputs
-    from pipeline.evaluation.run import evaluate_files, write_per_category
+    from pipeline.evaluation.evaluate import evaluate_files, write_per_category
     from pipeline.files import write_json
     from pipeline.percent import percent
 

@@ -8,14 +8,14 @@ from typing import Literal
 from pipeline.messages import shown
 from pipeline.params.limits import limited
 
-SYMBOLS_SOURCE = "pipeline/data/symbols.py"
-LVIS_SOURCE = "pipeline/data/lvis.py"
+SYMBOLS_SOURCE = "pipeline/data/sources/symbols.py"
+LVIS_SOURCE = "pipeline/data/sources/lvis.py"
 LVIS_FILES = ("train_annotations", "val_annotations", "train_images", "val_images")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SymbolsData:
-    """The generated long-tailed set: see pipeline/data/symbols.py."""
+    """The generated long-tailed set: see pipeline/data/sources/symbols.py."""
 
     name: str
     source: str
@@ -61,7 +61,7 @@ class FilesData:
 
 @dataclass(frozen=True, kw_only=True)
 class LvisData:
-    """LVIS, found under ``root`` or downloaded to it: see pipeline/data/lvis.py.
+    """LVIS, found under ``root`` or downloaded to it: see pipeline/data/sources/lvis.py.
 
     ``root`` has, or gets, train2017/, val2017/ and annotations/. ``urls`` replaces single
     addresses, by their key of ``LVIS_FILES``; ``connections`` is per file.

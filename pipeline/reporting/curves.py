@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.reporting.plots import legend_above
-from pipeline.reporting.style import FULL_WIDTH, literal, method_looks, styled
+from pipeline.pages.style import FULL_WIDTH, literal, method_looks, styled
 
 PANELS = {"loss": "training loss", "lr": "learning rate"}
 

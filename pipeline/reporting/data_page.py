@@ -9,7 +9,7 @@ from pipeline.evaluation.groupings import LVIS
 from pipeline.files import write_text
 from pipeline.reporting.data_plots import SPLITS, draw
 from pipeline.reporting.page import render_template
-from pipeline.reporting.style import for_page, to_svg
+from pipeline.pages.style import for_page, to_svg
 
 SHOWN = {  # what a plot shows, in words; the numbers are in the page's tables
     "categories": "Training images, training objects and val objects of every category",

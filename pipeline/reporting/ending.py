@@ -7,7 +7,7 @@ from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import read_json
 from pipeline.params import Params
 from pipeline.percent import percent
-from pipeline.reporting.tables import MASKS, difference
+from pipeline.tables.ap import MASKS, difference
 
 UNKNOWN = "-"
 

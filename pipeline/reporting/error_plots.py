@@ -8,7 +8,7 @@ from pipeline.evaluation.groupings import NO_GROUP
 from pipeline.percent import percent
 from pipeline.reporting.diagnosis_plots import GROUP_COLOURS
 from pipeline.reporting.plots import legend_above
-from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_looks, styled
+from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_looks, styled
 
 ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",

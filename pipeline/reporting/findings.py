@@ -2,7 +2,7 @@
 
 from pipeline.percent import in_percent, percent
 from pipeline.reporting.plots import deltas
-from pipeline.reporting.tables import difference
+from pipeline.tables.ap import difference
 
 EXTREMES = 5
 PAIRS_A_METHOD = 8

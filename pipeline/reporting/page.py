@@ -8,12 +8,12 @@ import jinja2
 from pipeline.percent import percent
 from pipeline.reporting import findings, provenance
 from pipeline.reporting.gallery import EXTRA, MOST, RULE
-from pipeline.reporting.inputs import Inputs
+from pipeline.reporting.load import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
-from pipeline.reporting.published import Published
+from pipeline.tables.published import Published
 from pipeline.reporting.spread import of_masks, spread_rows
-from pipeline.reporting.style import for_page, method_looks
-from pipeline.reporting.tables import WHY_NONE, Table, cells, has_gaps
+from pipeline.pages.style import for_page, method_looks
+from pipeline.tables.ap import WHY_NONE, Table, cells, has_gaps
 
 TEMPLATES = Path(__file__).parent / "templates"
 MINUS = "\N{MINUS SIGN}"

@@ -10,16 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline.evaluation.groupings import NO_GROUP, Grouping
 from pipeline.percent import in_percent
-from pipeline.reporting.style import (
-    FULL_WIDTH,
-    HALF_WIDTH,
-    RASTER_POINTS,
-    SHADE,
-    literal,
-    method_colours,
-    method_looks,
-    styled,
-)
+from pipeline.pages.style import FULL_WIDTH, HALF_WIDTH, RASTER_POINTS, SHADE, literal, method_colours, method_looks, styled
 
 SHADES = (0.16, 0.08, 0.0)  # of neighbouring groups, in turn
 BAR = 0.86

@@ -5,9 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ruamel.yaml import YAML
 
-from pipeline.comparison.seeds import read_earlier
-from pipeline.reporting.inputs import origin
-from pipeline.tracking.configuration import NOT_PART, plain
+from pipeline.tables.seeds import read_earlier
+from pipeline.reporting.load import origin
+from pipeline.params.plain import NOT_PART, plain
 
 PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc", "mlflow")
 

@@ -2,10 +2,10 @@
 
 from matplotlib.figure import Figure
 
-from pipeline.comparison.seeds import OverSeeds
+from pipeline.tables.seeds import OverSeeds
 from pipeline.percent import NONE, percent
-from pipeline.reporting.style import FULL_WIDTH, SHADE, literal, method_colours, styled
-from pipeline.reporting.tables import MASKS, difference
+from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_colours, styled
+from pipeline.tables.ap import MASKS, difference
 
 
 def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: str) -> list[dict]:

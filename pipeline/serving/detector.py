@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.files import read_json
-from pipeline.serving import data_folder
-from pipeline.serving.images import listed, refused, to_bgr
+from pipeline.serving import model_folder as data_folder
+from pipeline.serving.inputs import listed, refused, to_bgr
 from pipeline.training.augmentation import test_transforms
 from pipeline.training.predict import MASK_THRESHOLD, detections, run
 

@@ -14,7 +14,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array, Object, Property
 from PIL import Image, ImageDraw
 
-from pipeline.serving import data_folder
+from pipeline.serving import model_folder as data_folder
 
 LOADER = "pipeline.serving.detector"
 CODE = Path(__file__).resolve().parents[1]

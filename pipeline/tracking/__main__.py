@@ -24,7 +24,7 @@ def main():
         signal.alarm(LIVE_LIMIT_SECONDS)  # ends the process: no training leaves one behind
     print(sync(arguments.root, arguments.scalars, live=arguments.live, force=True))
     if arguments.experiments:
-        from pipeline.tracking.experiments import sync_experiments
+        from pipeline.tracking.replay import sync_experiments
 
         print(sync_experiments(arguments.root))
 

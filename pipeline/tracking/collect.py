@@ -1,7 +1,7 @@
 """The pipeline's files as plain records, one per MLflow run. Does not import mlflow.
 
 Only stages whose outputs are there, whose method params.yaml has, and whose outputs belong to it
-(pipeline/tracking/freshness.py) get a record. A file that cannot be read is noted in
+(pipeline/runs/dvc_lock.py) get a record. A file that cannot be read is noted in
 ``project.problems`` and left out; the rest is recorded.
 """
 
@@ -12,7 +12,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from pipeline.files import read_json
-from pipeline.tracking import configuration, lineage
+from pipeline.tracking import lineage
+from pipeline.params import plain as configuration
 from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
 from pipeline.tracking.scale import TAG, to_percent
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.masking import masked
 from pipeline.params import LvisData, SymbolsData
-from pipeline.tracking import configuration
+from pipeline.params import plain as configuration
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def source_of(data, split, root):
         settings = configuration.flatten(configuration.plain(data))
         return "code", {"tags": {"mlflow.source.name": data.source, **settings}}
     if isinstance(data, LvisData):
-        from pipeline.data.lvis import RELEASES
+        from pipeline.data.sources.lvis import RELEASES
 
         key = f"{split}_annotations"
         url = data.urls.get(key, RELEASES[data.version].archives[key].url)

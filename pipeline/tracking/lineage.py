@@ -1,6 +1,6 @@
 """What a run was made from and with: DVC's hashes, the commit, the machine, as tags."""
 
-from pipeline import git_state
+from pipeline.runs import git_state
 
 SHOWN = (  # of environment.json, on the parent too
     *("device", "ranks", "threads", "python", "torch"),

@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from pipeline.serving import package
 from pipeline.tracking import ownership
-from pipeline.tracking.places import is_of_server, still_there
+from pipeline.tracking.artifacts import is_of_server, still_there
 from pipeline.tracking.scale import SCALE, to_fraction
 from pipeline.tracking.trained_models import AP, IDENTITY, VAL
 

@@ -2,7 +2,8 @@
 
 from mlflow.entities import ViewType
 
-from pipeline.tracking import ownership, places, server, views
+from pipeline.tracking import ownership, server, views
+from pipeline.tracking import artifacts as places
 
 EXPERIMENT_TAGS = {
     "mlflow.note.content": (

@@ -5,7 +5,7 @@ without git and a shallow clone do not know theirs, and go along with every proj
 What has no tag is somebody else's, unless it is recognised as made by code from before the tag.
 """
 
-from pipeline import git_state
+from pipeline.runs import git_state
 
 OWNER, UNKNOWN = "bacl-pipeline.repository", "unknown"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import read_json
-from pipeline.serving import data_folder
+from pipeline.serving import model_folder as data_folder
 from pipeline.tracking import collect
 from pipeline.tracking.records import Record, noting
 from pipeline.tracking.scale import TAG

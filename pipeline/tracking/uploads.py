@@ -5,7 +5,8 @@ import tempfile
 from pathlib import Path
 
 from pipeline.masking import masked
-from pipeline.tracking import configuration, places
+from pipeline.params import plain as configuration
+from pipeline.tracking import artifacts as places
 
 PARAMS = "params.yaml"
 SETTINGS = (PARAMS, "dvc.yaml", "dvc.lock", "config.py")  # where a user may have secrets

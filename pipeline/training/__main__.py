@@ -34,7 +34,7 @@ def main():
     cleaner.add_argument("--dry-run", action="store_true", help="only say what would go")
     arguments = parser.parse_args()
     if arguments.command == "clean":
-        from pipeline.training.clean import clean
+        from pipeline.compute.clean import clean
 
         print(*clean(params.load(), arguments.all, arguments.dry_run), sep="\n")
     else:
@@ -49,7 +49,7 @@ def import_by_hand(weights, name):
             f"`pretrained: {{{name}: {{weights: {weights}, loss: {{type: fcbl}}}}}}`"
         )
     block = replace(settings.pretrained[name], weights=weights)
-    from pipeline.training.import_checkpoint import import_checkpoint
+    from pipeline.weights.import_checkpoint import import_checkpoint
 
     import_checkpoint(replace(settings, pretrained={**settings.pretrained, name: block}), name)
 

@@ -11,7 +11,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from pipeline.detection.step_statistics import one_step
-from pipeline.training.checks import check_shares
+from pipeline.training.start import check_shares
 
 
 @LOOPS.register_module()

@@ -19,7 +19,7 @@ from pipeline.compute.signals import survive_signals, workers_end
 from pipeline.data.places import categories, image_folder, index_folder
 from pipeline.files import atomic_path
 from pipeline.training.augmentation import test_transforms
-from pipeline.training.checks import check_start
+from pipeline.training.start import check_start
 from pipeline.training.recipe import test_settings
 from pipeline.training.tasks import IMAGES_A_PART, Prediction
 from pipeline.training.train import check_device

@@ -18,8 +18,8 @@ OFFICIAL_PRIOR = 0.001
 CUSTOM_IMPORTS = [
     "pipeline.detection",
     "pipeline.training.batches",
-    "pipeline.training.checkpoints",
-    "pipeline.training.hooks",
+    "pipeline.compute.checkpoints",
+    "pipeline.training.scalars",
     "pipeline.training.loop",
 ]
 PRECISIONS = {

@@ -8,13 +8,8 @@ from pipeline.data.index import Index
 from pipeline.data.places import index_folder
 from pipeline.files import atomic_folder, atomic_path
 from pipeline.params import Classifier, Params
-from pipeline.training.checks import (
-    check_data,
-    check_model_files,
-    check_shares,
-    check_weights_file,
-)
-from pipeline.training.run_folder import prediction_folder, training_folder
+from pipeline.training.start import check_data, check_model_files, check_shares, check_weights_file
+from pipeline.compute.run_folder import prediction_folder, training_folder
 
 IMAGES_A_PART = 32  # the pieces of a prediction that ranks share and a killed one keeps
 

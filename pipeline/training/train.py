@@ -20,18 +20,18 @@ from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
 from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, workers_end
-from pipeline.detection.hooks import freeze_representation
+from pipeline.detection.phases import freeze_representation
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
 from pipeline.training import class_history
 from pipeline.training.backbone import start_from_weights
-from pipeline.training.checkpoints import Stopped, checkpoint_files, newest_checkpoint
-from pipeline.training.checks import check_start
+from pipeline.compute.checkpoints import Stopped, checkpoint_files, newest_checkpoint
+from pipeline.training.start import check_start
 from pipeline.training.environment import environment
-from pipeline.training.hooks import MirrorHook
+from pipeline.training.scalars import MirrorHook
 from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
-from pipeline.training.run_folder import training_folder
+from pipeline.compute.run_folder import training_folder
 from pipeline.training.tasks import Training
 
 FUNCTIONS.register_module(module=survive_signals)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from pycocotools import mask as rle
 
-from pipeline.compute.errors import explain
+from pipeline.compute.failures import explain
 from tests.conftest import ROOT
 from tests.fuzz import dataset
 from tests.fuzz.outcome import (
@@ -410,7 +410,7 @@ def differences_of_counts(learned, found, labels):
 
 def differences_of_evaluation(split, meaning):
     """The file that evaluation reads is strict JSON, and its own objects score 1."""
-    from pipeline.evaluation.run import evaluate_files
+    from pipeline.evaluation.evaluate import evaluate_files
 
     path = Path(f"data/own_data/{split}.json")
     written = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)

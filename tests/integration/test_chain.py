@@ -20,7 +20,7 @@ import torch
 
 from pipeline import presets
 from pipeline.files import file_digest
-from pipeline.training.checkpoints import checkpoint_files
+from pipeline.compute.checkpoints import checkpoint_files
 
 METHODS = ("softmax", "bce", "bacl")
 

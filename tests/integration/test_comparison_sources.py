@@ -24,9 +24,9 @@ from finished_runs import (
 from mlflow.tracking import MlflowClient
 from tracking_project import IMAGES, Server
 
-from pipeline.comparison import folders
-from pipeline.comparison.seeds import find_seeds, over_seeds, seeds_table, to_text
-from pipeline.comparison.statistics import paired_interval
+from pipeline.runs import folders
+from pipeline.tables.seeds import find_seeds, over_seeds, seeds_table, to_text
+from pipeline.tables.intervals import paired_interval
 from pipeline.params import Params, parse
 from pipeline.tracking.sync import sync
 

@@ -11,12 +11,12 @@ import torch
 from report_project import NAMES, make_project
 
 from pipeline.diagnosis.calibration import calibration, classes, expected_errors
-from pipeline.diagnosis.errors import errors
+from pipeline.diagnosis.error_types import errors
 from pipeline.diagnosis.matches import judged_detections, match
 from pipeline.diagnosis.objects import objects
-from pipeline.evaluation.lvis import engine_detections, engine_truth
+from pipeline.evaluation.average_precision import engine_detections, engine_truth
 from pipeline.evaluation.predictions import read_predictions
-from pipeline.evaluation.run import evaluate_files
+from pipeline.evaluation.evaluate import evaluate_files
 from pipeline.evaluation.truth import read_truth
 from stages.diagnose import diagnose
 

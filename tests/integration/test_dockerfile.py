@@ -40,7 +40,7 @@ def test_nothing_that_git_ignores_enters_the_image():
 @pytest.mark.skipif(not shutil.which("debootstrap"), reason="needs `apt-get install debootstrap`")
 def test_the_steps_make_a_fresh_root_that_runs_the_chain(tmp_path):
     root = tmp_path / "root"
-    command = [sys.executable, PROJECT / "tests/fresh_root.py", root, "--then", "make smoke"]
+    command = [sys.executable, PROJECT / "tests/tools/fresh_root.py", root, "--then", "make smoke"]
     subprocess.run(command, check=True)
     page = root / "project/.smoke/reports/index.html"
     assert page.is_file()

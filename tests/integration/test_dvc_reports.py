@@ -11,7 +11,7 @@ import pytest
 from report_project import make_project
 
 from pipeline.params import load
-from pipeline.reporting.build import build
+from pipeline.reporting.report import build
 
 PLOTS = ("AP by frequency", "AP against training images", "Training loss")
 WHO = ("-c", "user.name=test", "-c", "user.email=none")

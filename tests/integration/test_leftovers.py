@@ -6,7 +6,7 @@ import pytest
 from copied_chain import run
 from finished_runs import dump, git, settings, write
 
-from pipeline.leftovers import current_outputs, remove_leftovers
+from pipeline.runs.leftovers import current_outputs, remove_leftovers
 from pipeline.params import Params, parse
 
 GONE = (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.evaluation import lvis as ours
-from pipeline.evaluation.run import evaluate_files
+from pipeline.evaluation import average_precision as ours
+from pipeline.evaluation.evaluate import evaluate_files
 
 pytest.importorskip("lvis", reason="the parity tests need the package lvis")
 lvis_api = pytest.importorskip("tests.lvis_api")

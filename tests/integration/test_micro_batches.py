@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from pipeline import params
-from pipeline.data import symbols
+from pipeline.data.sources import symbols
 from pipeline.params import Compute
 from pipeline.training.loop import fewest_equal_parts
 from pipeline.training.train import build_runner

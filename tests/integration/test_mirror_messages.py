@@ -13,7 +13,7 @@ from mirroring import database, edit_params, sync
 from tracking_project import write_project
 
 from pipeline.comparison.mlflow_runs import runs_of
-from pipeline.tracking import messages
+from pipeline.tracking import explain as messages
 
 HTML = b"<!doctype html><html><body><h1>Welcome to nginx</h1>" + b"<p>x</p>" * 100
 UNKNOWN_PATH = "is the server's path missing in tracking.uri (such as http://host/mlflow)"

@@ -14,10 +14,10 @@ import pytest
 from report_project import make_project
 
 from pipeline.ablation import progress
-from pipeline.ablation.grid import Member
-from pipeline.ablation.run import Run
+from pipeline.runs.grid import Member
+from pipeline.ablation.members import Run
 from pipeline.params import load
-from pipeline.reporting.build import build
+from pipeline.reporting.report import build
 from pipeline.reporting.ending import ending, in_one_line
 
 PERCENT = re.compile(r"\b44\.(6|57)\b")

@@ -11,7 +11,7 @@ from own_data import HUGE, METHODS, NAMES, PICTURES, write_one_class, write_stra
 
 from pipeline.data.categories import read_categories
 from pipeline.params import load
-from pipeline.reporting.build import build
+from pipeline.reporting.report import build
 from stages.evaluate import evaluate
 from stages.predict import predict
 from stages.prepare import prepare

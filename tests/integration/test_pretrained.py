@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from pipeline import presets
 from pipeline.params import load
-from pipeline.reporting.inputs import load_inputs
+from pipeline.reporting.load import load_inputs
 from pipeline.reporting.provenance import cost_rows
 
 YAML_FILE = YAML()

@@ -13,7 +13,7 @@ from hotcoco import mask as rle
 from report_project import NAMES, make_project
 
 from pipeline.params import load
-from pipeline.reporting.build import build
+from pipeline.reporting.report import build
 
 LEGEND = 5  # example boxes above the gallery
 VOID = {"meta", "rect", "use", "image", "path", "br", "img", "link", "input", "circle", "line"}

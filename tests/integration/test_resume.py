@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from ruamel.yaml import YAML
 
 from pipeline import params
-from pipeline.compute.run import complete
+from pipeline.compute.complete import complete
 from pipeline.compute.signals import PREEMPTED, Preempted
 from pipeline.files import file_digest
 from pipeline.training import train

@@ -26,7 +26,8 @@ from mirroring import (
 from tracking_project import scalars, write, write_project, write_training
 
 from pipeline import params as params_file
-from pipeline.tracking import background, configuration
+from pipeline.tracking import background
+from pipeline.params import plain as configuration
 
 
 @pytest.fixture
@@ -255,7 +256,7 @@ def test_the_data_are_read_back_as_mlflow_data_sets(project):
         }
         assert [(tag.key, tag.value) for tag in item.tags] == [("mlflow.data.context", context)]
         source = mlflow.data.get_source(item).to_dict()
-        assert source["tags"]["mlflow.source.name"] == "pipeline/data/symbols.py"
+        assert source["tags"]["mlflow.source.name"] == "pipeline/data/sources/symbols.py"
         assert source["tags"]["categories"] == "60"
 
 

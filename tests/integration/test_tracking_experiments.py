@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from tracking_project import write, write_project
 
 from pipeline.tracking.background import CODE
-from pipeline.tracking.experiments import sync_experiments
+from pipeline.tracking.replay import sync_experiments
 
 UNUSED = (
     "data/.checked",

@@ -47,7 +47,7 @@ def test_what_is_secret_goes(text, expected):
         "error: unknown key train.tokens; nearest: train.momentum",
         "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
         "https://github.com/open-mmlab/mmdetection/issues/7439#issuecomment-1 says so",
-        "pipeline/data/symbols.py",
+        "pipeline/data/sources/symbols.py",
         "model = dict(with_cls_token=True, out_type='cls_token', num_tokens=4)",
     ],
 )

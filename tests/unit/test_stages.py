@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from pipeline.compute.errors import FILES, MEMORY, SHARED
+from pipeline.compute.failures import FILES, MEMORY, SHARED
 from pipeline.compute.signals import STOPPING
 from stages import run_stage
 

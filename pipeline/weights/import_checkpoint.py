@@ -1,0 +1,245 @@
+"""Somebody's checkpoint -> ``models/<name>/``, as if it had been trained here.
+
+Takes mmdet 2.x and 3.x checkpoints, plain state dicts and our own ``weights.pth``. Names are
+mmdet's own; those of the official BACL code (``BACL:mmdet/models/losses/fcbl.py``,
+``.../bbox_heads/fhm_convfc_bbox_head.py``) are translated. Every array of the model must come
+from the file; the detector itself is that of ``detector.config``.
+"""
+
+import ast
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.registry import init_default_scope
+
+import pipeline.detection  # noqa: F401  (registers the method with mmdet)
+from pipeline.runs import git_state
+from pipeline.data.places import categories
+from pipeline.files import atomic_folder, write_json
+from pipeline.masking import masked
+from pipeline.params import Params, Representation
+from pipeline.training.start import first_difference
+from pipeline.training.recipe import build_model, detector_config
+from pipeline.weights.safe_load import load_safely, state_dict_of
+from pipeline.weights.fetch import checked_digest, local_file
+
+HEAD = "roi_head.bbox_head."
+CONFUSION = f"{HEAD}loss_cls.confusion_sum"
+STATISTICS = "roi_head.hallucination."
+TRANSLATED = {
+    f"{HEAD}loss_cls.cm_numerator": CONFUSION,
+    f"{HEAD}loss_cls.num_gt": f"{HEAD}loss_cls.class_count",
+    f"{HEAD}feature_prototype": f"{STATISTICS}mean",
+    f"{HEAD}feature_variance": f"{STATISTICS}var",
+    f"{HEAD}feature_used": f"{STATISTICS}seen",
+}
+# mmdet spells one category of LVIS v0.5 and v1 otherwise than LVIS's own files do.
+MMDET_SPELLING = {"speaker_(stereo_equipment)": "speaker_(stero_equipment)"}
+LVIS_SIZES = "; LVIS v1 has 1203, v0.5 has 1230"
+NAMED = 3  # arrays in a message
+
+
+@dataclass
+class Checkpoint:
+    """A file's arrays under our names, its class names if it has any, and what wrote it."""
+
+    state: dict[str, torch.Tensor]
+    classes: list[str] | None
+    origin: str
+    translated: list[str] = field(default_factory=list)
+
+
+def import_checkpoint(params: Params, name: str) -> None:
+    """Write ``models/<name>/`` from ``pretrained.<name>``; ``ValueError`` where it does not fit."""
+    block, key = params.pretrained[name], f"pretrained.{name}"
+    path = local_file(block.weights, f"{key}.weights")
+    digest = checked_digest(path, block.sha256, f"{key}.sha256")
+    checkpoint = read_checkpoint(path, f"{key}.weights")
+    check_classes(checkpoint, params, path)
+    check_loss(checkpoint, block.loss.type, key)
+    config = model_config(params, block, checkpoint)
+    state = fill(config.model, checkpoint, path, key)
+    print("\n".join(summary(checkpoint, path, config, state)), flush=True)
+    with atomic_folder(Path("models", name)) as out:
+        torch.save(state, out / "weights.pth")
+        config.dump(out / "config.py")
+        write_json(out / "environment.json", origin(name, block, digest, checkpoint))
+
+
+def read_checkpoint(path: Path, key: str) -> Checkpoint:
+    content = load_safely(path, key)
+    state = state_dict_of(content)
+    if f"{HEAD}fc_cls.weight" not in state:
+        raise ValueError(
+            f"{key}: {path} holds no {HEAD}fc_cls.weight, so it is no two-stage detector of mmdet "
+            f"2.x or 3.x; it has {some(state) or 'no arrays'}"
+        )
+    meta = content.get("meta") if isinstance(content.get("meta"), dict) else {}
+    ours = {TRANSLATED.get(name, name): value for name, value in state.items()}
+    return Checkpoint(
+        state=ours,
+        classes=class_names(meta) or classes_beside(path),
+        origin=f"mmdet {meta['mmdet_version']}" if "mmdet_version" in meta else "state dict",
+        translated=[name for name in state if name in TRANSLATED],
+    )
+
+
+def class_names(meta) -> list[str] | None:
+    """``meta.CLASSES`` of mmdet 2.x, ``meta.dataset_meta.classes`` of 3.x."""
+    later = meta.get("dataset_meta")
+    later = later if isinstance(later, dict) else {}
+    names = meta.get("CLASSES") or later.get("classes") or later.get("CLASSES")
+    return list(names) if isinstance(names, (list, tuple)) else None
+
+
+def classes_beside(path) -> list[str] | None:
+    """Of the ``config.py`` beside our own ``weights.pth``; it is read and not run."""
+    config = path.with_name("config.py")
+    if not config.is_file():
+        return None
+    for line in ast.parse(config.read_text(encoding="utf-8")).body:
+        if isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") == "metainfo":
+            entries = {k.arg: k.value for k in getattr(line.value, "keywords", ())}
+            return list(ast.literal_eval(entries["classes"])) if "classes" in entries else None
+    return None
+
+
+def check_classes(checkpoint, params, path):
+    """The data's classes, as many and in the same order."""
+    wanted = [category["name"] for category in categories(params)]
+    data = f"data/{params.data.name}"
+    count = len(checkpoint.state[f"{HEAD}fc_cls.weight"]) - 1
+    if count != len(wanted):
+        sizes = LVIS_SIZES if {count, len(wanted)} & {1203, 1230} else ""
+        raise ValueError(
+            f"{path} scores {count} classes (and background), {data} has {len(wanted)}{sizes}"
+        )
+    if checkpoint.classes is None:
+        print(
+            f"warning: {path} names no classes; that their order is that of {data} is not checked",
+            flush=True,
+        )
+        return
+    found = [MMDET_SPELLING.get(name, name) for name in checkpoint.classes]
+    same = [MMDET_SPELLING.get(name, name) for name in wanted]
+    if found != same:
+        raise ValueError(
+            f"{path} was trained on other classes than those of {data}, or in another order"
+            f"{first_difference(found, same) or f': it names {len(found)}'}"
+        )
+
+
+def check_loss(checkpoint, loss, key):
+    if loss == "cross_entropy" and CONFUSION in checkpoint.state:
+        raise ValueError(
+            f"{key}.loss.type is cross_entropy, but the file holds FCBL's confusion matrix: its "
+            "scores are sigmoids; set it to fcbl"
+        )
+
+
+def model_config(params, block, checkpoint):
+    """The params' detector with the file's kind of box regression and, if any, its statistics."""
+    init_default_scope("mmdet")
+    config = detector_config(params)
+    config.model = build_model(params, as_if_trained(block), config.model)
+    head, state = config.model["roi_head"], checkpoint.state
+    classes = len(state[f"{HEAD}fc_cls.weight"]) - 1
+    head["bbox_head"]["reg_class_agnostic"] = is_agnostic(state, classes)
+    if block.loss.type == "fcbl" and f"{STATISTICS}mean" in state:
+        head.update(type="HallucinationRoIHead", hallucination={})
+    config.metainfo = dict(classes=[category["name"] for category in categories(params)])
+    return config
+
+
+def as_if_trained(block):
+    """A block with everything that the recipe asks of one."""
+    return Representation(loss=block.loss, epochs=1)
+
+
+def is_agnostic(state, classes) -> bool:
+    rows = len(state.get(f"{HEAD}fc_reg.weight", ()))
+    if rows not in (4, 4 * classes):
+        raise ValueError(
+            f"{HEAD}fc_reg.weight has {rows} rows; 4 (class-agnostic) or {4 * classes} (of each of "
+            f"the {classes} classes) are understood"
+        )
+    return rows == 4
+
+
+def fill(model, checkpoint, path, key) -> dict[str, torch.Tensor]:
+    """The whole state of ``model``, every array from the file."""
+    own = MODELS.build({**model, "backbone": {**model["backbone"], "init_cfg": None}}).state_dict()
+    filled = {name: fitted(checkpoint.state.get(name), value) for name, value in own.items()}
+    missing = [
+        name for name, value in filled.items()
+        if value is None and not name.endswith("num_batches_tracked")
+    ]  # fmt: skip
+    if missing:
+        raise ValueError(
+            f"{path} does not fill the detector of detector.config; {len(missing)} of {len(own)} "
+            f"arrays: {', '.join(misfit(n, checkpoint.state, own) for n in missing[:NAMED])}"
+            f"{hint(missing, key)}"
+        )
+    return {name: own[name] if value is None else value for name, value in filled.items()}
+
+
+def fitted(value, own):
+    """``value`` with the shape and type of ``own``; None where it has another shape.
+
+    [C, 1] is taken for [C]; counts become true where a flag is wanted.
+    """
+    if value is None:
+        return None
+    if value.dim() == own.dim() + 1 and value.shape[-1] == 1:
+        value = value.squeeze(-1)
+    if value.shape != own.shape:
+        return None
+    value = value > 0 if own.dtype == torch.bool else value.to(own.dtype)
+    return value.detach().clone()
+
+
+def misfit(name, state, own):
+    if name not in state:
+        return f"{name} is missing"
+    return f"{name} is {list(state[name].shape)} instead of {list(own[name].shape)}"
+
+
+def hint(missing, key):
+    if CONFUSION in missing:
+        return f"; a file that FCBL did not train: set {key}.loss.type to what did"
+    return ""
+
+
+def summary(checkpoint, path, config, state):
+    """What was recognised, converted and left out."""
+    head = config.model["roi_head"]
+    boxes = "agnostic" if head["bbox_head"]["reg_class_agnostic"] else "specific"
+    yield f"{path}: {checkpoint.origin}, {len(checkpoint.state)} arrays"
+    checked = "in the order of the data" if checkpoint.classes else "order not checked"
+    yield f"recognised: {len(config.metainfo['classes'])} classes, {checked}; class-{boxes} boxes"
+    yield f"converted: {', '.join(checkpoint.translated) or 'nothing'}"
+    left = [name for name in checkpoint.state if name not in state]
+    yield f"left out, the model has no use for it: {', '.join(left) or 'nothing'}"
+
+
+def origin(name, block, digest, checkpoint) -> dict:
+    """``environment.json``: where it is from; what its training cost is unknown."""
+    now = datetime.now(timezone.utc)
+    return {
+        "stage": "import_checkpoint",
+        "name": name,
+        "started": now.isoformat(timespec="seconds"),
+        "source": masked(block.weights),
+        "sha256": digest,
+        "origin": checkpoint.origin,
+        "class_order_checked": checkpoint.classes is not None,
+        "git_commit": git_state.commit(),
+        "git_dirty": git_state.is_dirty(),
+    }
+
+
+def some(state):
+    return ", ".join(list(state)[:NAMED])

@@ -1,0 +1,105 @@
+"""What a training image looks like depends on (seed, epoch, index) alone, and boxes stay right."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mmdet.registry import DATASETS
+from mmengine.registry import init_default_scope
+
+import pipeline.detection  # noqa: F401
+from pipeline.data.sources.symbols import generate
+from pipeline.files import read_json
+from pipeline.params import SYMBOLS_SOURCE, Augmentation, SymbolsData
+from pipeline.training import augmentation
+
+SCALE = [96, 96]
+DATA = SymbolsData(
+    name="symbols", source=SYMBOLS_SOURCE, categories=8, train_images=10, val_images=2,
+    image_size=96,
+)  # fmt: skip
+COPY_PASTE = Augmentation(scale_jitter=[0.8, 1.25], flip=0.5, copy_paste=100)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    init_default_scope("mmdet")
+    out = tmp_path_factory.mktemp("symbols")
+    generate(DATA, out)
+    return out
+
+
+def build(folder, settings=COPY_PASTE, seed=0):
+    dataset = dict(
+        type="LongTailDataset",
+        ann_file=str(folder / "index/train"),
+        data_prefix=dict(img=str(folder / "images/train")),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=augmentation.load_transforms(settings, SCALE),
+    )
+    return DATASETS.build(dict(
+        type="SeededDataset", dataset=dataset, seed=seed,
+        transforms=augmentation.mix_transforms(settings, SCALE),
+    ))  # fmt: skip
+
+
+def content(item):
+    instances = item["data_samples"].gt_instances
+    boxes = getattr(instances.bboxes, "tensor", instances.bboxes)
+    return item["inputs"].numpy().copy(), boxes.numpy().copy(), instances.labels.numpy().copy()
+
+
+def same(one, other):
+    return all(a.shape == b.shape and (a == b).all() for a, b in zip(one, other, strict=True))
+
+
+def test_an_item_is_the_same_whatever_was_read_before(folder):
+    first, second = build(folder), build(folder)
+    alone = content(first[7])
+    for index in (3, 1, 4):
+        second[index]
+    np.random.random(5)
+    assert same(alone, content(second[7]))
+
+
+def test_epoch_and_seed_change_the_item(folder):
+    dataset, other = build(folder), build(folder, seed=1)
+    before = content(dataset[7])
+    assert not same(before, content(other[7]))
+    dataset.epoch = 1
+    assert not same(before, content(dataset[7]))
+
+
+def test_copy_paste_adds_objects_whose_boxes_fit_their_masks(folder):
+    plain = build(folder, replace(COPY_PASTE, copy_paste=0))
+    pasted = build(folder)
+    counts = []
+    for index in range(len(pasted)):
+        instances = pasted[index]["data_samples"].gt_instances
+        masks = instances.masks.masks
+        tight = [
+            [c.min(), r.min(), c.max() + 1, r.max() + 1]
+            for r, c in (np.nonzero(mask) for mask in masks)
+        ]
+        boxes = getattr(instances.bboxes, "tensor", instances.bboxes).numpy()
+        assert np.abs(boxes - np.array(tight)).max() <= 1
+        assert masks.sum(0).max() == 1
+        counts.append(len(boxes) - len(plain[index]["data_samples"].gt_instances))
+    assert sum(counts) > 0
+
+
+def test_no_augmentation_gives_the_annotated_boxes(folder):
+    dataset = build(folder, Augmentation(flip=0.0))
+    info = dataset.dataset.get_data_info(2)
+    expected = np.array([instance["bbox"] for instance in info["instances"]], np.float32)
+    assert content(dataset[2])[1] == pytest.approx(expected)
+
+
+def test_labels_follow_ascending_category_ids(folder):
+    dataset = build(folder)
+    document = read_json(folder / "train.json")
+    for index in range(len(dataset)):
+        info = dataset.dataset.get_data_info(index)
+        of_image = [a for a in document["annotations"] if a["image_id"] == info["img_id"]]
+        found = [instance["bbox_label"] + 1 for instance in info["instances"]]
+        assert found == [annotation["category_id"] for annotation in of_image]
