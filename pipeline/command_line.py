@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pipeline.compute.failures import explain
+from pipeline.failures import explain
 from pipeline.masking import mask_output
 
 PACKAGES = ("pipeline", "stages")

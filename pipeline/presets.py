@@ -13,9 +13,9 @@ import textwrap
 from pathlib import Path
 
 from pipeline import params
-from pipeline.runs.git import git
 from pipeline.command_line import run
 from pipeline.files import write_text
+from pipeline.runs.git import git
 
 FOLDER = Path("configs", "presets")
 

@@ -6,10 +6,10 @@ writes  data/.checked, so that `prepare` runs after this: DVC empties data/<name
 """
 
 from pipeline import params
+from pipeline.compute.stage import run_stage
 from pipeline.files import write_text
-from pipeline.runs.leftovers import remove_leftovers
 from pipeline.params.notes import notes
-from stages import run_stage
+from pipeline.runs.leftovers import remove_leftovers
 
 
 def check() -> None:

@@ -11,7 +11,7 @@ writes  reports/diagnosis/<method>/: bootstrap.csv (AP of 1,000 resamplings of t
 
 from pathlib import Path
 
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def diagnose(name: str) -> None:

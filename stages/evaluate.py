@@ -6,16 +6,16 @@ Writes  reports/metrics/<method>.json: with segm/ keys where the predictions hav
         reports/per_category/<method>.csv: of the boxes
 """
 
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def evaluate(name: str) -> None:
     """Write AP and AP-fixed of the method ``name``, over all and per category."""
-    from pipeline.evaluation.predictions import has_masks
     from pipeline.evaluation.evaluate import evaluate_files, write_per_category
+    from pipeline.evaluation.predictions import has_masks
     from pipeline.files import write_json
     from pipeline.params import load
-    from pipeline.reporting.ending import in_one_line
+    from pipeline.tables.one_line import in_one_line
 
     params = load()
     params.method(name)

@@ -8,7 +8,7 @@ came from a URL is kept and not asked for again.
 """
 
 from pipeline import params
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def fetch_checkpoint(name: str) -> None:

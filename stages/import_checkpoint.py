@@ -6,7 +6,7 @@ writes  models/<name>/: weights.pth, config.py, environment.json
 """
 
 from pipeline import params
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def import_checkpoint(name: str) -> None:

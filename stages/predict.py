@@ -9,12 +9,12 @@ goes on after a kill from the parts in .checkpoints/
 
 from pipeline import params
 from pipeline.compute.complete import complete
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def predict(name: str) -> None:
     settings = params.load()
-    from pipeline.training.tasks import prediction
+    from pipeline.training.predict_task import prediction
 
     complete(prediction(settings, name))
 

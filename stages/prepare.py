@@ -9,8 +9,8 @@ writes  data/<name>/: train.json, val.json (LVIS format), index/, categories.csv
 from pathlib import Path
 
 from pipeline import params
+from pipeline.compute.stage import run_stage
 from pipeline.files import atomic_folder
-from stages import run_stage
 
 
 def prepare() -> None:

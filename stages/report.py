@@ -9,8 +9,8 @@ writes  reports/ap_by_frequency.{csv,md,tex}, reports/over_seeds.{csv,md,tex} (m
         `dvc exp show`), reports/index.html
 """
 
+from pipeline.compute.stage import run_stage
 from pipeline.params import load
-from stages import run_stage
 
 
 def report():

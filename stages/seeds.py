@@ -9,12 +9,12 @@ writes  reports/seeds.json: method -> seed -> metrics, bootstrap replicates and 
 
 from pathlib import Path
 
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def seeds():
-    from pipeline.tables.seeds import FILE, find_seeds, to_text
     from pipeline.files import write_text
+    from pipeline.tables.seeds import FILE, find_seeds, to_text
 
     found = find_seeds(Path())
     for method, others in found.items():

@@ -9,12 +9,12 @@ not answer is a warning, never an error; a slow one gets 15 seconds.
 import os
 from pathlib import Path
 
+from pipeline.compute.stage import run_stage
 from pipeline.params import load
 from pipeline.reporting.ending import ending
 from pipeline.tracking import where
 from pipeline.tracking.server import project_root
 from pipeline.tracking.sync import INCOMPLETE, STAGE_SECONDS, sync
-from stages import run_stage
 
 
 def track():

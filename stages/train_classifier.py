@@ -9,15 +9,16 @@ resumes from .checkpoints/ after a kill
 
 from pipeline import params
 from pipeline.compute.complete import complete
-from stages import run_stage
+from pipeline.compute.stage import run_stage
 
 
 def train_classifier(name: str) -> None:
     settings = params.load()
     params.require_name(settings.classifier, name, "classifier")
-    from pipeline.training.tasks import training
+    from pipeline.tracking.background import follower
+    from pipeline.training.train_task import training
 
-    complete(training(settings, name))
+    complete(training(settings, name, follower(settings)))
 
 
 if __name__ == "__main__":

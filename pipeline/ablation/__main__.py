@@ -35,13 +35,13 @@ def main() -> int:
 
 
 def ablate(path, workers, only_list):
-    from pipeline.runs.grid import load_grid
-    from pipeline.ablation.progress import Progress
     from pipeline.ablation.members import FOLDER, run_all, runs
+    from pipeline.ablation.progress import Progress
     from pipeline.ablation.table import write_table
     from pipeline.compute.gpus import visible_gpus
     from pipeline.files import locked
     from pipeline.runs.git_state import check_copies
+    from pipeline.runs.grid import load_grid
 
     gpus = len(visible_gpus())
     workers = workers or max(1, gpus)

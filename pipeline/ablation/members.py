@@ -23,8 +23,8 @@ from pathlib import Path
 from subprocess import Popen
 
 from pipeline.ablation import start as experiments
-from pipeline.runs.grid import Member
 from pipeline.compute.signals import raise_preempted
+from pipeline.runs.grid import Member
 
 FOLDER = Path(".ablations")
 PARAMS = Path("params.yaml")

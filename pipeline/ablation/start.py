@@ -8,19 +8,18 @@ import ctypes
 import hashlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.compute.signals import PR_SET_PDEATHSIG
+from pipeline.runs.experiments import plain
 from pipeline.runs.git import git
 from pipeline.runs.grid import Member
-from pipeline.compute.signals import PR_SET_PDEATHSIG
 
 CODE = ("dvc.yaml", "pipeline", "stages", "configs/detectors")
 WITHOUT_EFFECT = ("compute", "tracking")  # no stage depends on them
-REFERENCE = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(.+)")  # others are DVC's own notes
 
 
 def experiment_name(grid: str, member: Member, code: str) -> str:
@@ -30,11 +29,6 @@ def experiment_name(grid: str, member: Member, code: str) -> str:
     return f"{plain(f'{grid}-{member.label}')}-{digest}"
 
 
-def plain(text: str) -> str:
-    """Safe in a git reference and as a file name."""
-    return re.sub(r"[^0-9A-Za-z_]+", "-", text).strip("-")
-
-
 def code_digest() -> str:
     """Of what git knows of the code, as it is on disk: DVC's copies have the same."""
     digest = hashlib.sha256()
@@ -42,21 +36,6 @@ def code_digest() -> str:
         content = Path(file).read_bytes() if Path(file).is_file() else b""
         digest.update(f"{file}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
-
-
-def finished(folder=None) -> dict[str, str]:
-    """Name -> git reference of every experiment, whichever commit it started from, by their age.
-
-    Of two of one name the newer.
-    """
-    options = ("--sort=committerdate", "--format=%(refname)", "refs/exps")
-    references = git("for-each-ref", *options, folder=folder).split()
-    found = map(REFERENCE.fullmatch, references)
-    return {match[1]: match[0] for match in found if match}
-
-
-def metrics(reference: str, method: str) -> dict:
-    return json.loads(git("show", f"{reference}:./reports/metrics/{method}.json"))
 
 
 def start(name: str, overrides, log: Path) -> subprocess.Popen:

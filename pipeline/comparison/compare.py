@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from pipeline.comparison.selection import check_same_data, select
+from pipeline.files import atomic_folder
+from pipeline.tables.compared import Table, default_metrics, make_columns
 from pipeline.tables.formats import KINDS, to_markdown
 from pipeline.tables.rows import Name, find_row, label_keys, make_rows
-from pipeline.comparison.selection import check_same_data, select
-from pipeline.tables.compared import Table, default_metrics, make_columns
-from pipeline.files import atomic_folder
 
 REPORTS = Path("reports", "comparisons")
 
@@ -39,7 +39,7 @@ def compare(
 
 
 def write(folder, name, table, grouping):
-    from pipeline.comparison.html import render
+    from pipeline.comparison.compared_page import render
 
     texts = {f"table.{kind}": text_of(table) for kind, text_of in KINDS.items()}
     texts["index.html"] = render(name, table, grouping)

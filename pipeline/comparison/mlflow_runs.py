@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import get_type_hints
 
 from pipeline import params as blocks
-from pipeline.runs.finished import Finished, Result, parse_replicates
 from pipeline.params import Params, load, parse
-from pipeline.tracking import server, store
+from pipeline.runs.finished import Finished, Result, parse_replicates
 from pipeline.tracking import explain as messages
+from pipeline.tracking import server, store
 from pipeline.tracking.scale import to_fraction
 
 PARENT = "mlflow.parentRunId"

@@ -2,8 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from pipeline.tables.compared import Table
 from pipeline.pages.style import BASELINE_COLOUR, COLOURS, FULL_WIDTH, SHADE, literal, styled
+from pipeline.tables.compared import Table
 
 LONGEST = 34
 

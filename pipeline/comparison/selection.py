@@ -2,9 +2,9 @@
 
 import json
 
-from pipeline.tables.rows import differing, settings
-from pipeline.runs.finished import Finished
 from pipeline.params.plain import flatten, plain
+from pipeline.runs.finished import Finished
+from pipeline.tables.rows import differing, settings
 
 
 def conditions(run, method) -> dict[str, str]:

@@ -4,11 +4,11 @@ import re
 import sys
 from pathlib import Path
 
-from pipeline.ablation.start import plain
-from pipeline.runs.grid import combine, read_grid
 from pipeline.runs import folders
-from pipeline.tables.rows import Name
+from pipeline.runs.experiments import plain
 from pipeline.runs.finished import Finished
+from pipeline.runs.grid import combine, read_grid
+from pipeline.tables.rows import Name
 
 MLFLOW = "mlflow:"
 GRIDS = Path("configs", "ablations")

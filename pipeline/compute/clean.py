@@ -4,9 +4,9 @@ import contextlib
 import shutil
 from pathlib import Path
 
+from pipeline.compute.run_folder import prediction_folder, training_folder
 from pipeline.files import take_lock
 from pipeline.params import Params
-from pipeline.compute.run_folder import prediction_folder, training_folder
 
 CHECKPOINTS = Path(".checkpoints")
 

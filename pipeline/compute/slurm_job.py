@@ -7,10 +7,10 @@ import traceback
 from pathlib import Path
 
 from pipeline.command_line import check_own_code, prepare_terminal
-from pipeline.compute.failures import explain, lost_a_rank
 from pipeline.compute.signals import PREEMPTED, Preempted, ignore_signals, stop_on_signals
 from pipeline.compute.slurm_guard import Guard
 from pipeline.compute.task import Task
+from pipeline.failures import explain, lost_a_rank
 from pipeline.files import write_text
 
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from pipeline.command_line import check_own_code, prepare_terminal
-from pipeline.compute.failures import explain, last_line, lost_a_rank
 from pipeline.compute.signals import (
     Preempted,
     die_with_parent,
     ignore_signals,
     stop_on_signals,
 )
+from pipeline.failures import explain, last_line, lost_a_rank
 
 
 def main(path: Path) -> None:

@@ -53,3 +53,10 @@ def parse_row(row, path):
     except (TypeError, ValueError):
         raise ValueError(f"{path} has a row with no whole number in it: {dict(row)}") from None
     return {**row, **numbers}
+
+
+def first_difference(trained, wanted):
+    for label, (one, other) in enumerate(zip(trained, wanted, strict=False)):
+        if one != other:
+            return f" (label {label} is {one!r} there, {other!r} here)"
+    return ""

@@ -17,8 +17,8 @@ from pipeline.command_line import run
 def main(arguments: list[str] | None = None) -> None:
     """Parse the command line, evaluate, write, print."""
     options = parse(arguments)
-    from pipeline.evaluation.outputs import check_outputs
     from pipeline.evaluation.evaluate import evaluate_files, write_per_category
+    from pipeline.evaluation.outputs import check_outputs
     from pipeline.files import write_json
     from pipeline.percent import percent
 

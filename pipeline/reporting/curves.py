@@ -4,8 +4,8 @@ import matplotlib.ticker
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.reporting.plots import legend_above
 from pipeline.pages.style import FULL_WIDTH, literal, method_looks, styled
+from pipeline.reporting.plots import legend_above
 
 PANELS = {"loss": "training loss", "lr": "learning rate"}
 

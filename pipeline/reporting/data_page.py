@@ -7,9 +7,9 @@ import numpy as np
 from pipeline.data.statistics import statistics
 from pipeline.evaluation.groupings import LVIS
 from pipeline.files import write_text
-from pipeline.reporting.data_plots import SPLITS, draw
-from pipeline.reporting.page import render_template
 from pipeline.pages.style import for_page, to_svg
+from pipeline.pages.template import render_template
+from pipeline.reporting.data_plots import SPLITS, draw
 
 SHOWN = {  # what a plot shows, in words; the numbers are in the page's tables
     "categories": "Training images, training objects and val objects of every category",
@@ -25,7 +25,7 @@ def write_data_page(path: Path, name: str, documents: dict[str, dict]) -> None:
     categories = documents["train"]["categories"]
     letters = np.array([category["frequency"] for category in categories])
     page = render_template(
-        "data.html.j2",
+        Path(__file__).with_suffix(".html.j2"),
         name=name,
         groups=LVIS.names,
         splits=splits,

@@ -5,8 +5,16 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from pipeline.diagnosis.bins import group_of
+from pipeline.pages.style import (
+    COLOURS,
+    FULL_WIDTH,
+    RASTER_POINTS,
+    SHADE,
+    literal,
+    method_looks,
+    styled,
+)
 from pipeline.reporting.plots import axis_counts, binned_means, legend_above, log_counts
-from pipeline.pages.style import COLOURS, FULL_WIDTH, RASTER_POINTS, SHADE, literal, method_looks, styled
 
 GROUP_COLOURS = (COLOURS[3], "#b07c10", COLOURS[2], COLOURS[0])  # like the page's
 UNIT = (-0.03, 1.03)  # from 0 to 1, with room for whole markers at the ends

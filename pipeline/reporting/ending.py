@@ -3,13 +3,11 @@
 import shutil
 from pathlib import Path
 
-from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import read_json
 from pipeline.params import Params
 from pipeline.percent import percent
 from pipeline.tables.ap import MASKS, difference
-
-UNKNOWN = "-"
+from pipeline.tables.one_line import UNKNOWN, text, titles
 
 
 def ending(params: Params, root: Path, project: Path, look: list[str], experiment="") -> str:
@@ -26,17 +24,6 @@ def ending(params: Params, root: Path, project: Path, look: list[str], experimen
     places = [("report", report_places(root, project, experiment)), ("MLflow", look)]
     parts.append("\n".join(line for name, lines in places for line in labelled(name, lines)))
     return "\n\n".join(parts)
-
-
-def in_one_line(method: str, metrics: dict, grouping: str) -> str:
-    """ "bacl: AP 46.2, APr 36.3, APc 61.8, APf 78.9 (percent)"; with the masks' APs after them."""
-    kinds = {"": "", MASKS: "mask "} if f"{MASKS}AP" in metrics else {"": ""}
-    said = [
-        f"{of}{title} {text(metrics, kind + key)}"
-        for kind, of in kinds.items()
-        for key, title in titles(grouping).items()
-    ]
-    return f"{method}: {', '.join(said)} (percent)"
 
 
 def read_metrics(root, method) -> dict:
@@ -67,16 +54,6 @@ def table(params, metrics, title, kind) -> str:
     if max(map(len, lines)) > shutil.get_terminal_size().columns:
         lines = stacked(head, rows)
     return "\n".join([f"{title}:", *lines])
-
-
-def titles(grouping) -> dict[str, str]:
-    """key -> title of AP and of the groups' APs, in signs that every terminal has."""
-    groups = GROUPINGS[grouping].groups
-    return {"AP": "AP", **{group.key: group.title.replace("∞", "inf") for group in groups}}
-
-
-def text(values, key) -> str:
-    return percent(values[key]) if key in values else UNKNOWN
 
 
 def change(metrics, method, baseline, kind) -> str:

@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 
 from pipeline.diagnosis.bins import CORRECT, NOTHING, UNGROUPED
 from pipeline.evaluation.groupings import NO_GROUP
+from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_looks, styled
 from pipeline.percent import percent
 from pipeline.reporting.diagnosis_plots import GROUP_COLOURS
 from pipeline.reporting.plots import legend_above
-from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_looks, styled
 
 ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",

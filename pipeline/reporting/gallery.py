@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.predictions import has_masks
+from pipeline.reporting.ground_truth import Truth, with_corners
 from pipeline.reporting.load import Inputs
 from pipeline.reporting.outlines import Outline, compressed, outline, whole_mask
-from pipeline.reporting.ground_truth import Truth, with_corners
 
 RULE = (
     "Val images with {rarest} come first, ordered by how much the mean score of these "

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.tables.seeds import OverSeeds, over_seeds, seeds_table
-from pipeline.tables.compared import Table
 from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
 from pipeline.params import Params
 from pipeline.reporting.diagnosis import Diagnosis, load_diagnosis
+from pipeline.tables.compared import Table
+from pipeline.tables.seeds import OverSeeds, over_seeds, seeds_table
 
 PER_CATEGORY_NUMBERS = ("AP", "AP50", "fixed_AP")
 CURVES = ("loss", "lr", "images_per_second")

@@ -5,18 +5,15 @@ from pathlib import Path
 
 import jinja2
 
-from pipeline.percent import percent
+from pipeline.pages.style import for_page, method_looks
+from pipeline.pages.template import minus, render_template
 from pipeline.reporting import findings, provenance
 from pipeline.reporting.gallery import EXTRA, MOST, RULE
 from pipeline.reporting.load import Inputs
 from pipeline.reporting.panels import FONT_SIZE, WIDTH, pictures
-from pipeline.tables.published import Published
 from pipeline.reporting.spread import of_masks, spread_rows
-from pipeline.pages.style import for_page, method_looks
 from pipeline.tables.ap import WHY_NONE, Table, cells, has_gaps
-
-TEMPLATES = Path(__file__).parent / "templates"
-MINUS = "\N{MINUS SIGN}"
+from pipeline.tables.published import Published
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def render(inputs: Inputs, kinds: list[Kind], plots: dict[str, str], truth) -> s
         pictures=pictures(inputs, truth),
     )
     return render_template(
-        "index.html.j2",
+        Path(__file__).with_suffix(".html.j2"),
         sections=sections(values),
         data=inputs.params.data,
         seed=inputs.params.seed,
@@ -100,33 +97,6 @@ def sections(values) -> list[dict]:
         "provenance": ("Provenance", True),
     }
     return [{"id": key, "title": title} for key, (title, there) in shown.items() if there]
-
-
-def render_template(template: str, /, **values) -> str:
-    """A page of one template, with the look and the script that all pages share."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "minus": minus, "duration": provenance.duration}
-    return environment.get_template(template).render(
-        style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
-        script=(TEMPLATES / "page.js").read_text(encoding="utf-8"),
-        **values,
-    )
-
-
-def minus(text) -> str:
-    """A hyphen before a digit becomes a minus sign."""
-    return "".join(
-        MINUS
-        if c == "-" and text[i + 1 : i + 2].isdigit() and (i == 0 or text[i - 1] in " (")
-        else c
-        for i, c in enumerate(text)
-    )
 
 
 def spreads(inputs) -> list[dict]:

@@ -9,8 +9,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.evaluation.groupings import NO_GROUP, Grouping
+from pipeline.pages.style import (
+    FULL_WIDTH,
+    HALF_WIDTH,
+    RASTER_POINTS,
+    SHADE,
+    literal,
+    method_colours,
+    method_looks,
+    styled,
+)
 from pipeline.percent import in_percent
-from pipeline.pages.style import FULL_WIDTH, HALF_WIDTH, RASTER_POINTS, SHADE, literal, method_colours, method_looks, styled
 
 SHADES = (0.16, 0.08, 0.0)  # of neighbouring groups, in turn
 BAR = 0.86

@@ -5,9 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ruamel.yaml import YAML
 
-from pipeline.tables.seeds import read_earlier
-from pipeline.reporting.load import origin
 from pipeline.params.plain import NOT_PART, plain
+from pipeline.reporting.load import origin
+from pipeline.tables.seeds import read_earlier
 
 PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc", "mlflow")
 
@@ -103,16 +103,6 @@ def cost_row(inputs, method):
         "images_per_second": float(speeds.median()) if len(speeds) else None,
         "peak_memory_mb": own.get("peak_memory_mb"),
     }
-
-
-def duration(seconds) -> str:
-    """3,725 -> "1 h 02 min"; 75 -> "1 min 15 s"; 7.25 -> "7.2 s"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def versions() -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-from pipeline.tables import formats
 from pipeline.files import atomic_folder, write_json, write_text
+from pipeline.pages.style import to_svg
 from pipeline.params import Params
 from pipeline.reporting import curves, diagnosis_plots, error_plots, findings, page, plots, spread
-from pipeline.tables import ap as tables
-from pipeline.tables import texts
-from pipeline.reporting.load import Inputs, load_inputs
-from pipeline.tables.published import published
-from pipeline.pages.style import to_svg
 from pipeline.reporting.ground_truth import load_truth
+from pipeline.reporting.load import Inputs, load_inputs
+from pipeline.tables import ap as tables
+from pipeline.tables import formats, texts
+from pipeline.tables.published import published
 
 
 def build(params: Params, root=Path()) -> None:

@@ -2,10 +2,10 @@
 
 from matplotlib.figure import Figure
 
-from pipeline.tables.seeds import OverSeeds
-from pipeline.percent import NONE, percent
 from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_colours, styled
+from pipeline.percent import NONE, percent
 from pipeline.tables.ap import MASKS, difference
+from pipeline.tables.seeds import OverSeeds
 
 
 def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: str) -> list[dict]:

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.ablation.start import finished
-from pipeline.runs.git import git
+from pipeline.runs.digests import scan_file
+from pipeline.runs.experiments import finished
 from pipeline.runs.finished import Finished, read_finished
-from pipeline.tracking.stamp import scan_file
+from pipeline.runs.git import git
 
 WORKSPACE = "workspace"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.runs.git import tracks
 from pipeline.params import Params, parse, require_name
+from pipeline.runs.git import tracks
 
 KEYS = ("set", "members", "grid", "method")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipeline.runs.dvc_cache import cache_folder, cached
 from pipeline.params import Params
+from pipeline.runs.dvc_cache import cache_folder, cached
 
 IN_CACHE = ("models", "predictions")  # outputs in the others are small, and made again in seconds
 REMOVED = ".removed"  # what is on its way out, and would be half an output after a kill

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from pipeline.tables.rows import Row
-from pipeline.tables.intervals import Interval, Summary
 from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.percent import percent
-from pipeline.tables.texts import escaped_tex
 from pipeline.tables.ap import MASKS, Cell, Column, fixed_tex, fixed_title
+from pipeline.tables.intervals import Interval, Summary
+from pipeline.tables.rows import Row
+from pipeline.tables.texts import escaped_tex
 
 ABSENT = "–"
 FIXED = "fixed/"

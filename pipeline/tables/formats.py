@@ -4,10 +4,10 @@ import csv
 import io
 import re
 
-from pipeline.tables.compared import Table
 from pipeline.percent import in_percent
-from pipeline.tables.texts import ROUNDING, UNIT, escaped_markdown, escaped_tex
 from pipeline.tables.ap import WHY_NONE, Cell
+from pipeline.tables.compared import Table
+from pipeline.tables.texts import ROUNDING, UNIT, escaped_markdown, escaped_tex
 
 DEVIATIONS = "Mean ± sample standard deviation over n training seeds."
 INTERVALS = (

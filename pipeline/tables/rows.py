@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.runs.made_from import inputs
-from pipeline.runs.finished import Finished, Result
-from pipeline.tables.intervals import Interval, Summary, paired_interval, summary
-from pipeline.percent import percent
 from pipeline.params.plain import flatten, plain
+from pipeline.percent import percent
+from pipeline.runs.finished import Finished, Result
+from pipeline.runs.made_from import inputs
+from pipeline.tables.intervals import Interval, Summary, paired_interval, summary
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
 SWITCHES = {"true": "on", "false": "off"}

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.runs import folders
-from pipeline.tables.rows import Row, seed_of, settings
-from pipeline.runs.made_from import digest, inputs
-from pipeline.runs.finished import Finished, Result, load_yaml, parse_replicates
-from pipeline.tables.intervals import Interval, Summary
-from pipeline.tables.compared import Table, known_metrics, make_columns
 from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import read_json
 from pipeline.params import Params, parse
+from pipeline.runs import folders
+from pipeline.runs.finished import Finished, Result, load_yaml, parse_replicates
+from pipeline.runs.made_from import digest, inputs
 from pipeline.tables.ap import MASKS
+from pipeline.tables.compared import Table, known_metrics, make_columns
+from pipeline.tables.intervals import Interval, Summary
+from pipeline.tables.rows import Row, seed_of, settings
 
 FILE = Path("reports", "seeds.json")
 DIGITS = 5

@@ -5,8 +5,8 @@ import io
 import re
 
 from pipeline.percent import in_percent, percent
-from pipeline.tables.published import Published
 from pipeline.tables.ap import WHY_NONE, Table, cells, has_gaps
+from pipeline.tables.published import Published
 
 UNIT = "In percent."
 ROUNDING = "Differences are taken before rounding."

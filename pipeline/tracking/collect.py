@@ -12,8 +12,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from pipeline.files import read_json
-from pipeline.tracking import lineage
 from pipeline.params import plain as configuration
+from pipeline.tracking import lineage
 from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
 from pipeline.tracking.scale import TAG, to_percent
 

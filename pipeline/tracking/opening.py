@@ -2,8 +2,8 @@
 
 from mlflow.entities import ViewType
 
-from pipeline.tracking import ownership, server, views
 from pipeline.tracking import artifacts as places
+from pipeline.tracking import ownership, server, views
 
 EXPERIMENT_TAGS = {
     "mlflow.note.content": (

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import params as params_file
-from pipeline.ablation.start import finished
-from pipeline.runs.dvc_cache import cache_folder, cached
 from pipeline.files import read_json
-from pipeline.tracking import collect, server, stamp
+from pipeline.runs.dvc_cache import cache_folder, cached
 from pipeline.runs.dvc_lock import locked_stages
+from pipeline.runs.experiments import finished
+from pipeline.tracking import collect, server, stamp
 from pipeline.tracking.sync import find_folder, sync
 
 

@@ -20,8 +20,8 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from pipeline.tracking import store
 from pipeline.tracking import artifacts as places
+from pipeline.tracking import store
 from pipeline.tracking.known_runs import child_of, find_known, is_outdated, throw_away
 from pipeline.tracking.opening import no_files, open_experiment
 from pipeline.tracking.uploads import upload_artifacts

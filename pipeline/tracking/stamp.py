@@ -4,10 +4,11 @@ import hashlib
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.files import read_json, write_json, write_text
+from pipeline.runs.digests import FileScan, scan_file
 
 STAMP = ".mlflow-mirror.json"
 IDENTITY = ".mlflow-mirror.id"
@@ -30,17 +31,6 @@ MIRRORED = (
     "reports/diagnosis/**/*",
 )
 OWN_ENTRY = re.compile(r"^  track:\n(?:    .*\n)*", re.MULTILINE)
-# each stands once in every image, and in every annotation, of a file that `prepare` wrote
-IMAGE_KEY, BOX_KEY = b'"neg_category_ids"', b'"bbox"'
-
-
-@dataclass(frozen=True)
-class FileScan:
-    """What a reading of a file gave; The numbers are 0 for anything but annotations."""
-
-    digest: str
-    images: int
-    boxes: int = 0
 
 
 def state_digest(root, uri, experiment):
@@ -122,16 +112,3 @@ class FileScanner:
 
     def md5_of(self, path):
         return self.scan(path).digest if path.is_file() else None
-
-
-def scan_file(path):
-    digest = hashlib.md5(usedforsecurity=False)
-    counts, tails = {IMAGE_KEY: 0, BOX_KEY: 0}, {IMAGE_KEY: b"", BOX_KEY: b""}
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-            for key, tail in tails.items():
-                text = tail + chunk
-                counts[key] += text.count(key)
-                tails[key] = text[-len(key) + 1 :]
-    return FileScan(digest.hexdigest(), counts[IMAGE_KEY], counts[BOX_KEY])

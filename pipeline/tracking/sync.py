@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pipeline import params as params_file
 from pipeline.masking import masked
+from pipeline.runs.dvc_lock import locked_stages, stale_stages
+from pipeline.tracking import artifacts as places
 from pipeline.tracking import collect, ownership, server, stamp
 from pipeline.tracking import explain as messages
-from pipeline.tracking import artifacts as places
 from pipeline.tracking.datasets import dataset_records
-from pipeline.runs.dvc_lock import locked_stages, stale_stages
 from pipeline.tracking.lineage import locked_outputs
 from pipeline.tracking.records import Project, Target
 from pipeline.tracking.trained_models import collect_models

@@ -8,8 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 
 from pipeline.files import atomic_path
-from pipeline.weights.safe_load import load_safely, state_dict_of
 from pipeline.weights.fetch import local_file
+from pipeline.weights.safe_load import load_safely, state_dict_of
 
 KEY = "detector.weights"
 PREFIX = "backbone."

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_world_size
 
-from pipeline.runs import git_state
-from pipeline.params import Params
 from pipeline.compute.run_folder import PACKAGES
+from pipeline.params import Params
+from pipeline.runs import git_state
 
 
 def environment(params: Params, name: str, scalars: list[dict]) -> dict:

@@ -17,12 +17,11 @@ from tqdm import tqdm
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.compute.signals import survive_signals, workers_end
 from pipeline.data.places import categories, image_folder, index_folder
+from pipeline.detection.model import test_settings
 from pipeline.files import atomic_path
 from pipeline.training.augmentation import test_transforms
+from pipeline.training.device import check_device
 from pipeline.training.start import check_start
-from pipeline.training.recipe import test_settings
-from pipeline.training.tasks import IMAGES_A_PART, Prediction
-from pipeline.training.train import check_device
 
 BATCH_SIZE = 8
 MASK_THRESHOLD = 0.5
@@ -30,10 +29,12 @@ MASK_BYTES = 2**28  # so much of masks at a time
 LOGIT_BYTES = 28 * 28 * 4  # of one detection and class
 
 
-def predict(task: Prediction) -> None:
-    """Write this rank's share of the missing parts; a part has one row a detection.
+def predict(task) -> None:
+    """Write this rank's share of the missing parts of a ``predict_task.Prediction``.
 
-    Columns image_id, category_id, x, y, w, h (pixels), score; a detector with masks adds ``rle``,
+    A part has one row a detection:
+
+    columns image_id, category_id, x, y, w, h (pixels), score; a detector with masks adds ``rle``,
     the counts of compressed RLE in the image's size. What a part holds depends neither on the
     number of ranks nor on where a killed prediction stopped.
     """
@@ -46,7 +47,7 @@ def predict(task: Prediction) -> None:
     # by number, not by turns over what is missing: that differs by the time when a rank looks
     parts = [part for part in task.missing() if part % get_world_size() == get_rank()]
     with workers_end():
-        write_parts(task, model, {part: batches_of(part, task.images, size) for part in parts})
+        write_parts(task, model, {part: batches_of(task.images_of(part), size) for part in parts})
 
 
 def write_parts(task, model, batches):
@@ -65,10 +66,9 @@ def write_parts(task, model, batches):
                 pd.concat(tables, ignore_index=True).to_parquet(temporary, index=False)
 
 
-def batches_of(part: int, images: int, size: int) -> list[list[int]]:
+def batches_of(images: range, size: int) -> list[list[int]]:
     """Which images are predicted together: padding to a common size changes the last digits."""
-    members = range(part * IMAGES_A_PART, min(images, (part + 1) * IMAGES_A_PART))
-    return [list(members[start : start + size]) for start in range(0, len(members), size)]
+    return [list(images[start : start + size]) for start in range(0, len(images), size)]
 
 
 def load_model(params, folder):

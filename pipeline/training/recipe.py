@@ -4,17 +4,15 @@ The numbers follow the official recipe [BACL:configs/bacl]; what params.yaml nam
 there, the detector from configs/detectors/.
 """
 
-from dataclasses import asdict
-
 from mmengine.config import Config
 
-from pipeline.data.places import ROOT, categories, image_folder, index_folder
+from pipeline.data.places import categories, image_folder, index_folder
+from pipeline.detection.model import build_model, detector_config
 from pipeline.params import Classifier, Params
 from pipeline.training import augmentation
 
 # Logged every so many iterations; the same lines go to scalars.jsonl and to MLflow.
 LOG_INTERVAL = 10
-OFFICIAL_PRIOR = 0.001
 CUSTOM_IMPORTS = [
     "pipeline.detection",
     "pipeline.training.batches",
@@ -51,52 +49,6 @@ def build_config(params: Params, name: str, work_dir) -> Config:
     config.update(runtime(params, work_dir))
     config.metainfo = dict(classes=[category["name"] for category in categories(params)])
     return config
-
-
-def detector_config(params):
-    path = ROOT / "configs" / "detectors" / f"{params.detector.config}.py"
-    if not path.is_file():
-        allowed = ", ".join(sorted(p.stem for p in path.parent.glob("*.py")))
-        raise ValueError(f"detector.config is {params.detector.config!r}; allowed: {allowed}")
-    return Config.fromfile(path)
-
-
-def build_model(params, block, model):
-    """The detector with the method's head, loss, hallucination and proposals filled in."""
-    roi_head, count = model["roi_head"], len(categories(params))
-    roi_head["type"] = "StandardRoIHead"
-    roi_head["bbox_head"].update(
-        type="LongTailBBoxHead",
-        num_classes=count,
-        prior=initial_score(block),
-        loss_cls=dict(num_classes=count, **asdict(block.loss)),
-    )
-    if isinstance(block, Classifier) and block.hallucination.enabled:
-        module = asdict(block.hallucination)
-        del module["enabled"]
-        roi_head.update(type="HallucinationRoIHead", hallucination=module)
-    if "mask_head" in roi_head:
-        roi_head["mask_head"]["num_classes"] = count
-    if block.proposals:
-        rpn = model["train_cfg"]["rpn_proposal"]
-        rpn.update(max_per_img=block.proposals, nms_pre=max(rpn["nms_pre"], block.proposals))
-    model["test_cfg"]["rcnn"].update(test_settings(params))
-    return model
-
-
-def initial_score(block):
-    """Of a sigmoid classifier; None leaves softmax's bias at mmdet's zero."""
-    if block.loss.type == "cross_entropy":
-        return None
-    return getattr(block, "prior", None) or OFFICIAL_PRIOR
-
-
-def test_settings(params: Params) -> dict:
-    return dict(
-        score_thr=params.predict.score_threshold,
-        nms=dict(type="nms", iou_threshold=params.predict.nms_iou),
-        max_per_img=params.predict.max_per_image,
-    )
 
 
 def train_dataloader(params, block, masks):

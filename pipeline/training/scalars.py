@@ -10,7 +10,6 @@ from mmengine.registry import HOOKS
 
 from pipeline.compute.chain_progress import with_whole_run
 from pipeline.files import atomic_path
-from pipeline.tracking.background import LiveMirror
 from pipeline.training.usage import system_usage
 
 
@@ -44,16 +43,16 @@ class ScalarsHook(Hook):
             file.write(json.dumps(line) + "\n")
 
 
-class MirrorHook(Hook):
-    """Shows the running training in MLflow, from a process of its own that cannot disturb it."""
+class FollowHook(Hook):
+    """Tells ``follow`` after every epoch where the scalars of the method ``name`` lie."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, follow):
         self.name = name
-        self.mirror = LiveMirror(Path())
+        self.follow = follow
 
     @master_only
     def after_train_epoch(self, runner):
-        self.mirror.start({self.name: Path(runner.work_dir, "scalars.jsonl")})
+        self.follow({self.name: Path(runner.work_dir, "scalars.jsonl")})
 
 
 def forget_after(path, step):

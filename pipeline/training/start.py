@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.data.categories import first_difference
 from pipeline.data.places import categories, index_folder
 from pipeline.params import Params
 
@@ -55,10 +56,3 @@ def remedy(params, name):
         return f"dvc repro import_checkpoint@{name}"
     kind = "representation" if name in params.representation else "classifier"
     return f"dvc repro train_{kind}@{name}"
-
-
-def first_difference(trained, wanted):
-    for label, (one, other) in enumerate(zip(trained, wanted, strict=False)):
-        if one != other:
-            return f" (label {label} is {one!r} there, {other!r} here)"
-    return ""

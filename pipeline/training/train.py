@@ -1,7 +1,6 @@
 """Train one method, on one rank or several, to a finished model in its run folder."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -19,20 +18,20 @@ from mmengine.registry import FUNCTIONS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
+from pipeline.compute.checkpoints import Stopped, checkpoint_files, newest_checkpoint
+from pipeline.compute.run_folder import training_folder
 from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, workers_end
 from pipeline.detection.phases import freeze_representation
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
 from pipeline.training import class_history
 from pipeline.training.backbone import start_from_weights
-from pipeline.compute.checkpoints import Stopped, checkpoint_files, newest_checkpoint
-from pipeline.training.start import check_start
+from pipeline.training.device import check_device, check_precision
 from pipeline.training.environment import environment
-from pipeline.training.scalars import MirrorHook
 from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
-from pipeline.compute.run_folder import training_folder
-from pipeline.training.tasks import Training
+from pipeline.training.scalars import FollowHook
+from pipeline.training.start import check_start
 
 FUNCTIONS.register_module(module=survive_signals)
 STATISTICS = ("roi_head.bbox_head.loss_cls.", "roi_head.hallucination.")
@@ -43,11 +42,11 @@ RUNNER_KEYS = (
 )  # fmt: skip
 
 
-def train(task: Training) -> None:
-    """Train on this rank, going on from the last checkpoint; the first one publishes.
+def train(task) -> None:
+    """Do a ``train_task.Training`` on this rank, going on from its last checkpoint.
 
-    Returns without a model where a signal asked to stop: then there is a checkpoint. Raises
-    ``Preempted`` where that came too late to stop anything.
+    The first rank publishes. Returns without a model where a signal asked to stop: then there is a
+    checkpoint. Raises ``Preempted`` where that came too late to stop anything.
     """
     params, name = task.settings, task.name
     check_unchanged(task)
@@ -73,8 +72,8 @@ def run(task, weights):
     params, name, folder = task.settings, task.name, task.folder
     runner = build_runner(params, name, folder, weights)
     runner.register_hook(class_history.ClassHistoryHook())
-    if params.tracking.enabled:
-        runner.register_hook(MirrorHook(name), "VERY_LOW")
+    if task.follow:
+        runner.register_hook(FollowHook(name, task.follow), "VERY_LOW")
     runner.train()
     if get_rank() == 0:
         publish(runner, params, name, folder)
@@ -167,26 +166,6 @@ def complete_config(params, name, work_dir):
         imported = Config.fromfile(Path("models", start, "config.py")).model.roi_head.bbox_head
         config.model.roi_head.bbox_head.reg_class_agnostic = imported.reg_class_agnostic
     return config
-
-
-def check_device(gpus):
-    """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` it has been hidden by now."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if gpus == 0 and torch.cuda.is_available():
-        raise ValueError("compute.gpus is 0, but a GPU is visible; set CUDA_VISIBLE_DEVICES=''")
-    if gpus != 0 and visible and not torch.cuda.is_available():
-        raise ValueError(
-            f"torch {torch.__version__} cannot use the GPU {visible}; install torch's CUDA build, "
-            "or set compute.gpus to 0"
-        )
-
-
-def check_precision(precision):
-    """Mixed precision is CUDA's; on a CPU it would only be slower."""
-    if precision != "fp32" and not torch.cuda.is_available():
-        raise ValueError(f"train.precision is {precision}, which needs a GPU; set it to fp32")
-    if precision == "bf16" and not torch.cuda.is_bf16_supported(False):  # without emulation
-        raise ValueError(f"{torch.cuda.get_device_name()} has no bf16; set train.precision to fp16")
 
 
 def publish(runner, params, name, folder):

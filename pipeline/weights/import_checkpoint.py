@@ -16,15 +16,15 @@ from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
-from pipeline.runs import git_state
+from pipeline.data.categories import first_difference
 from pipeline.data.places import categories
+from pipeline.detection.model import build_model, detector_config
 from pipeline.files import atomic_folder, write_json
 from pipeline.masking import masked
 from pipeline.params import Params, Representation
-from pipeline.training.start import first_difference
-from pipeline.training.recipe import build_model, detector_config
-from pipeline.weights.safe_load import load_safely, state_dict_of
+from pipeline.runs import git_state
 from pipeline.weights.fetch import checked_digest, local_file
+from pipeline.weights.safe_load import load_safely, state_dict_of
 
 HEAD = "roi_head.bbox_head."
 CONFUSION = f"{HEAD}loss_cls.confusion_sum"

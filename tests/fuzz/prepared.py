@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from pycocotools import mask as rle
 
-from pipeline.compute.failures import explain
+from pipeline.failures import explain
 from tests.conftest import ROOT
 from tests.fuzz import dataset
 from tests.fuzz.outcome import (

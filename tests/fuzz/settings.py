@@ -158,7 +158,7 @@ def damage_text(rng, path):
 def judge(folder: Path, damage: Damage) -> Outcome:
     """`pipeline.params.load` refuses, or gives the file's values as DVC reads them."""
     from pipeline import params
-    from pipeline.compute.failures import explain
+    from pipeline.failures import explain
 
     os.chdir(folder)
     try:

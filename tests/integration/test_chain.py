@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from pipeline import presets
-from pipeline.files import file_digest
 from pipeline.compute.checkpoints import checkpoint_files
+from pipeline.files import file_digest
 
 METHODS = ("softmax", "bce", "bacl")
 

@@ -24,10 +24,10 @@ from finished_runs import (
 from mlflow.tracking import MlflowClient
 from tracking_project import IMAGES, Server
 
-from pipeline.runs import folders
-from pipeline.tables.seeds import find_seeds, over_seeds, seeds_table, to_text
-from pipeline.tables.intervals import paired_interval
 from pipeline.params import Params, parse
+from pipeline.runs import folders
+from pipeline.tables.intervals import paired_interval
+from pipeline.tables.seeds import find_seeds, over_seeds, seeds_table, to_text
 from pipeline.tracking.sync import sync
 
 MEMBERS = {"margin": ({"weight": False}, 0.30), "all": ({}, 0.40)}

@@ -15,8 +15,8 @@ from pipeline.diagnosis.error_types import errors
 from pipeline.diagnosis.matches import judged_detections, match
 from pipeline.diagnosis.objects import objects
 from pipeline.evaluation.average_precision import engine_detections, engine_truth
-from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.evaluate import evaluate_files
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.truth import read_truth
 from stages.diagnose import diagnose
 

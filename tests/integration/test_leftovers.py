@@ -6,8 +6,8 @@ import pytest
 from copied_chain import run
 from finished_runs import dump, git, settings, write
 
-from pipeline.runs.leftovers import current_outputs, remove_leftovers
 from pipeline.params import Params, parse
+from pipeline.runs.leftovers import current_outputs, remove_leftovers
 
 GONE = (
     *("models/old", "predictions/old.parquet"),

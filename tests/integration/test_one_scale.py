@@ -14,11 +14,12 @@ import pytest
 from report_project import make_project
 
 from pipeline.ablation import progress
-from pipeline.runs.grid import Member
 from pipeline.ablation.members import Run
 from pipeline.params import load
+from pipeline.reporting.ending import ending
 from pipeline.reporting.report import build
-from pipeline.reporting.ending import ending, in_one_line
+from pipeline.runs.grid import Member
+from pipeline.tables.one_line import in_one_line
 
 PERCENT = re.compile(r"\b44\.(6|57)\b")
 FRACTION = re.compile(r"\b0\.44[56]")

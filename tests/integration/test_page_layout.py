@@ -7,9 +7,9 @@ from finished_runs import metrics, settings
 from report_project import make_project
 
 from pipeline.comparison.compare import REPORTS, compare
-from pipeline.runs.finished import Finished, Result
 from pipeline.params import Params, load, parse
 from pipeline.reporting.report import build
+from pipeline.runs.finished import Finished, Result
 
 DESK, PHONE = 1300, 390
 LINES = """

@@ -13,9 +13,9 @@ from tracking_project import write_project
 
 from pipeline import presets
 from pipeline.ablation import start as experiments
-from pipeline.runs.grid import Member
-from pipeline.ablation.progress import Progress
 from pipeline.ablation.members import Run
+from pipeline.ablation.progress import Progress
+from pipeline.runs.grid import Member
 
 ODD = "a b?c#d%20ü;'e"
 

@@ -19,7 +19,7 @@ from pipeline.compute.complete import complete
 from pipeline.compute.signals import PREEMPTED, Preempted
 from pipeline.files import file_digest
 from pipeline.training import train
-from pipeline.training.tasks import training
+from pipeline.training.train_task import training
 from stages.predict import predict
 from stages.prepare import prepare
 

@@ -1,4 +1,4 @@
-"""The SLURM backend on a real cluster of two nodes on this machine; see tests/tools/slurm_cluster.py.
+"""The SLURM backend on a real cluster of two nodes on this machine; see slurm_cluster.py.
 
 The tests share the cluster, and each leaves it without jobs.
 """

@@ -26,8 +26,8 @@ from mirroring import (
 from tracking_project import scalars, write, write_project, write_training
 
 from pipeline import params as params_file
-from pipeline.tracking import background
 from pipeline.params import plain as configuration
+from pipeline.tracking import background
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from torch import distributed
 
 import pipeline.detection  # noqa: F401
 from pipeline.detection.hallucination import FeatureHallucination
-from pipeline.detection.phases import freeze_representation
 from pipeline.detection.losses.fcbl import FCBL
+from pipeline.detection.phases import freeze_representation
 
 CLASSES, FEATURES, RANKS = 6, 4, 2
 

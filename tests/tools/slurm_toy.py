@@ -1,6 +1,7 @@
 """A task that counts, and its launcher: what `pipeline.compute.slurm` does without a detector.
 
-python tests/tools/slurm_toy.py FOLDER [--steps 5 --seconds 0.2 --fail-at 3 --name value --slurm JSON]
+python tests/tools/slurm_toy.py FOLDER [--steps 5 --seconds 0.2 --fail-at 3 --name value
+    --slurm JSON]
 """
 
 import argparse

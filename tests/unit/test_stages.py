@@ -8,8 +8,8 @@ import sys
 import pytest
 import torch
 
-from pipeline.compute.failures import FILES, MEMORY, SHARED
 from pipeline.compute.signals import STOPPING
+from pipeline.failures import FILES, MEMORY, SHARED
 from stages import run_stage
 
 

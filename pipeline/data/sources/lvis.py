@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.data.archive import unpack
 from pipeline.data.download import fetch
-from pipeline.data.sources.files import read_documents, verify_and_write
 from pipeline.data.images import possible_names
+from pipeline.data.sources.files import read_documents, verify_and_write
 from pipeline.files import locked
 from pipeline.params import LvisData
 

@@ -9,16 +9,16 @@ import pytest
 from finished_runs import metrics, replicates, settings
 
 from pipeline.comparison.compare import compare
+from pipeline.comparison.compared_page import own_settings, render, sentence
+from pipeline.comparison.mlflow_runs import unflatten
+from pipeline.comparison.selection import check_same_data, select
+from pipeline.params import Params, load, parse
+from pipeline.params.plain import flatten, plain, resolved
+from pipeline.runs.finished import Finished, Result, parse_metrics, parse_replicates
+from pipeline.tables.compared import Table, default_metrics, make_column, make_columns
 from pipeline.tables.formats import to_csv, to_markdown, to_tex
 from pipeline.tables.rows import Name, find_row, label_keys, make_rows
-from pipeline.comparison.mlflow_runs import unflatten
-from pipeline.comparison.html import own_settings, render, sentence
-from pipeline.runs.finished import Finished, Result, parse_metrics, parse_replicates
-from pipeline.comparison.selection import check_same_data, select
-from pipeline.tables.compared import Table, default_metrics, make_column, make_columns
-from pipeline.params import Params, load, parse
 from pipeline.tables.texts import ROUNDING
-from pipeline.params.plain import flatten, plain, resolved
 
 MARGIN_OFF = {"type": "fcbl", "margin": False}
 

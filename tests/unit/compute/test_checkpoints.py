@@ -9,6 +9,7 @@ import time
 import pytest
 import torch
 
+from pipeline.compute.checkpoints import checkpoint_files, newest_checkpoint
 from pipeline.compute.signals import (
     AGAIN_SECONDS,
     PREEMPTED,
@@ -16,7 +17,6 @@ from pipeline.compute.signals import (
     asked_to_stop,
     stop_on_signals,
 )
-from pipeline.compute.checkpoints import checkpoint_files, newest_checkpoint
 
 
 def save(folder, *steps):
@@ -70,13 +70,13 @@ def test_a_signal_stops_a_stage_wherever_it_is(handlers, name):
 
 INTERRUPTED = """
 import os, signal, sys
-import stages
+from pipeline.compute.stage import run_stage
 
 def stage():
     exec("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)")
 
 if __name__ == "__main__":
-    stages.run_stage(stage, "")
+    run_stage(stage, "")
 """
 
 

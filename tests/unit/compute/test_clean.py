@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import params
-from pipeline.files import locked
 from pipeline.compute.clean import clean
 from pipeline.compute.run_folder import training_folder
+from pipeline.files import locked
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from PIL import Image
 from pipeline.data.annotation_file import write_annotation_file
 from pipeline.data.annotations import complete_categories, read_split
 from pipeline.data.categories import frequency, read_categories, write_categories
-from pipeline.data.sources.files import prepare_files
 from pipeline.data.images import verify_images, write_manifest
 from pipeline.data.index import Index
+from pipeline.data.sources.files import prepare_files
 from pipeline.evaluation.truth import read_truth
 from pipeline.params import FilesData, SplitFiles
 

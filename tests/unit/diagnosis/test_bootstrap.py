@@ -18,8 +18,8 @@ from pipeline.diagnosis.bootstrap import (
 )
 from pipeline.diagnosis.matches import assign, match
 from pipeline.diagnosis.weighted_ap import counts_to_reach
-from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.evaluate import evaluate_files
+from pipeline.evaluation.predictions import read_predictions
 from pipeline.evaluation.truth import read_truth
 
 COLUMNS = ["image_id", "category_id", "x", "y", "w", "h", "score"]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pipeline.command_line import one_line
 from pipeline.evaluation.__main__ import main
 from pipeline.evaluation.average_precision import best
-from pipeline.evaluation.predictions import Predictions
 from pipeline.evaluation.evaluate import evaluate_files
+from pipeline.evaluation.predictions import Predictions
 from stages.evaluate import evaluate as evaluate_stage
 
 LVIS_KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300"]

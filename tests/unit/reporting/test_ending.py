@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.params import load
-from pipeline.reporting.ending import ending, in_one_line
+from pipeline.reporting.ending import ending
+from pipeline.tables.one_line import in_one_line
 from pipeline.tracking.where import where
 
 LOOK = ["cd /here && mlflow ui", "http://127.0.0.1:5000/#/x"]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
+from pipeline.pages.template import render_template
 from pipeline.reporting import gallery, outlines, panels
 from pipeline.reporting import ground_truth as truth_file
-from pipeline.reporting.page import render_template
 
 COLUMNS = ["image_id", "category_id", "x", "y", "w", "h", "score"]
 RARE, COMMON = 1, 2

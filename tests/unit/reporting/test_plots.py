@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
-from pipeline.reporting import curves, diagnosis_plots, error_plots, plots
 from pipeline.pages import style
+from pipeline.reporting import curves, diagnosis_plots, error_plots, plots
 
 
 def categories(counts, codes, count="image_count"):

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from finished_runs import add_experiment, make_repository, metrics, settings
 
-from pipeline.ablation import table
-from pipeline.ablation import start as experiments
 from pipeline.ablation import members as run
-from pipeline.runs.grid import load_grid
-from pipeline.ablation.progress import Progress
+from pipeline.ablation import start as experiments
+from pipeline.ablation import table
 from pipeline.ablation.members import Run, one_gpu
+from pipeline.ablation.progress import Progress
+from pipeline.runs.grid import load_grid
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from PIL import Image
 
 from pipeline.detection.dataset import LoadImage
 from pipeline.serving import package
-from pipeline.serving.model_folder import read_config
 from pipeline.serving.inputs import listed, to_bgr
+from pipeline.serving.model_folder import read_config
 from pipeline.tracking.models import best_version
 from pipeline.tracking.trained_models import AP, VAL
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.percent import percent
-from pipeline.tables import texts
 from pipeline.tables import ap as tables
+from pipeline.tables import texts
 from pipeline.tables.published import Published
 
 KEYS = ("AP", "AP50", "AP75", "APr", "APc", "APf", "fixed/AP", "fixed/APr")

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import params as params_file
-from pipeline.tracking import collect, datasets, lineage, scale, server, stamp
 from pipeline.params import plain as configuration
 from pipeline.runs import dvc_lock as freshness
+from pipeline.runs.digests import scan_file
 from pipeline.runs.dvc_lock import stale_stages
+from pipeline.tracking import collect, datasets, lineage, scale, server, stamp
 from pipeline.tracking.records import Project, clean
 
 ROWS = (
@@ -302,7 +303,10 @@ def sources(preset, root):
 
 def test_the_data_come_from_a_generator_an_address_or_a_file(folder, root):
     kind, made = sources(root / "params.yaml", folder)["train"]
-    assert (kind, made["tags"]["mlflow.source.name"]) == ("code", "pipeline/data/sources/symbols.py")
+    assert (kind, made["tags"]["mlflow.source.name"]) == (
+        "code",
+        "pipeline/data/sources/symbols.py",
+    )
     assert made["tags"]["seed"] == "0"
     kind, fetched = sources(root / "configs/presets/lvis_v1_r50.yaml", folder)["val"]
     assert kind == "http"
@@ -324,7 +328,7 @@ def test_images_are_counted_across_the_borders_of_reading(tmp_path):
     boxes = [{"bbox": [i, 1, 2, 3], "segmentation": []} for i in range(100_001)]
     path.write_text(json.dumps({"images": images, "annotations": boxes}))
     assert path.stat().st_size > 1 << 22
-    scan = stamp.scan_file(path)
+    scan = scan_file(path)
     assert (scan.images, scan.boxes) == (200_000, 100_001)
 
 

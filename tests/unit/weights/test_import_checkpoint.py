@@ -19,14 +19,14 @@ from mmengine.registry import init_default_scope
 import pipeline.detection  # noqa: F401
 from pipeline import params
 from pipeline.compute.complete import complete
-from pipeline.data.sources import symbols
 from pipeline.data.places import categories
+from pipeline.data.sources import symbols
+from pipeline.detection.model import build_model, detector_config
 from pipeline.files import file_digest, read_json
 from pipeline.training import __main__ as command
-from pipeline.weights.import_checkpoint import MMDET_SPELLING, import_checkpoint
-from pipeline.training.recipe import build_model, detector_config
-from pipeline.training.tasks import prediction
+from pipeline.training.predict_task import prediction
 from pipeline.training.train import complete_config
+from pipeline.weights.import_checkpoint import MMDET_SPELLING, import_checkpoint
 
 FCBL = params.FCBLoss(type="fcbl")
 

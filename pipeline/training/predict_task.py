@@ -1,54 +1,17 @@
-"""Training and prediction as tasks of ``pipeline.compute``. Imports no torch before ``work``."""
+"""Prediction as a task of ``pipeline.compute``. Imports no torch before ``work``."""
 
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.compute.run_folder import prediction_folder
 from pipeline.data.index import Index
 from pipeline.data.places import index_folder
-from pipeline.files import atomic_folder, atomic_path
-from pipeline.params import Classifier, Params
-from pipeline.training.start import check_data, check_model_files, check_shares, check_weights_file
-from pipeline.compute.run_folder import prediction_folder, training_folder
+from pipeline.files import atomic_path
+from pipeline.params import Params
+from pipeline.training.start import check_model_files
 
 IMAGES_A_PART = 32  # the pieces of a prediction that ranks share and a killed one keeps
-
-
-@dataclass(frozen=True)
-class Training:
-    """Train the method ``name``; the finished model lies in ``folder``/model."""
-
-    settings: Params
-    name: str
-    folder: Path
-
-    def finished(self) -> bool:
-        return (self.folder / "model").is_dir()
-
-    def saved(self) -> object:
-        return sorted(path.name for path in self.folder.glob("step_*.pth"))
-
-    def check_ranks(self, count: int) -> None:
-        check_shares(self.settings.train.batch_size, count)
-
-    def work(self) -> None:
-        from pipeline.training.train import train
-
-        train(self)
-
-    def collect(self) -> None:
-        with atomic_folder(Path("models", self.name)) as out:
-            shutil.copytree(self.folder / "model", out, dirs_exist_ok=True)
-
-
-def training(settings: Params, name: str) -> Training:
-    """The task; ``ValueError`` where something that it starts from is missing."""
-    block = settings.method(name)
-    check_data(settings)
-    check_weights_file(settings.detector.weights)
-    if isinstance(block, Classifier):
-        check_model_files(settings, Path("models", block.start_from))
-    return Training(settings, name, training_folder(settings, name))
 
 
 @dataclass(frozen=True)
@@ -63,6 +26,9 @@ class Prediction:
     def parts(self) -> list[Path]:
         count = -(-self.images // IMAGES_A_PART)
         return [self.folder / "parts" / f"{part:06}.parquet" for part in range(count)]
+
+    def images_of(self, part: int) -> range:
+        return range(part * IMAGES_A_PART, min(self.images, (part + 1) * IMAGES_A_PART))
 
     def missing(self) -> list[int]:
         return [part for part, path in enumerate(self.parts()) if not path.is_file()]

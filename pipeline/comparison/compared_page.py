@@ -1,20 +1,22 @@
 """The comparison as one self-contained HTML page, in the look of the report."""
 
+from pathlib import Path
+
+from pipeline.comparison.plot import draw_rows
+from pipeline.evaluation.groupings import GROUPINGS
+from pipeline.pages.style import for_page, to_svg
+from pipeline.pages.template import MINUS, render_template
+from pipeline.percent import percent
+from pipeline.tables.compared import Table, interval_text
 from pipeline.tables.formats import INTERVALS, notes
 from pipeline.tables.rows import differing
-from pipeline.comparison.plot import draw_rows
-from pipeline.tables.compared import Table, interval_text
-from pipeline.evaluation.groupings import GROUPINGS
-from pipeline.percent import percent
-from pipeline.reporting.page import MINUS, render_template
-from pipeline.pages.style import for_page, to_svg
 from pipeline.tables.texts import ROUNDING
 
 
 def render(name: str, table: Table, grouping: str) -> str:
     columns = headline(table, grouping)
     return render_template(
-        "comparison.html.j2",
+        Path(__file__).with_suffix(".html.j2"),
         name=name,
         data=first_run(table).params.data.name,
         runs=len({id(run) for row in table.rows for run, _ in row.runs.values()}),

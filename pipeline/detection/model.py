@@ -1,0 +1,56 @@
+"""The detector of configs/detectors/ with a method's head, loss and settings filled in."""
+
+from dataclasses import asdict
+
+from mmengine.config import Config
+
+from pipeline.data.places import ROOT, categories
+from pipeline.params import Classifier, Params
+
+OFFICIAL_PRIOR = 0.001
+
+
+def detector_config(params):
+    path = ROOT / "configs" / "detectors" / f"{params.detector.config}.py"
+    if not path.is_file():
+        allowed = ", ".join(sorted(p.stem for p in path.parent.glob("*.py")))
+        raise ValueError(f"detector.config is {params.detector.config!r}; allowed: {allowed}")
+    return Config.fromfile(path)
+
+
+def build_model(params, block, model):
+    """The detector with the method's head, loss, hallucination and proposals filled in."""
+    roi_head, count = model["roi_head"], len(categories(params))
+    roi_head["type"] = "StandardRoIHead"
+    roi_head["bbox_head"].update(
+        type="LongTailBBoxHead",
+        num_classes=count,
+        prior=initial_score(block),
+        loss_cls=dict(num_classes=count, **asdict(block.loss)),
+    )
+    if isinstance(block, Classifier) and block.hallucination.enabled:
+        module = asdict(block.hallucination)
+        del module["enabled"]
+        roi_head.update(type="HallucinationRoIHead", hallucination=module)
+    if "mask_head" in roi_head:
+        roi_head["mask_head"]["num_classes"] = count
+    if block.proposals:
+        rpn = model["train_cfg"]["rpn_proposal"]
+        rpn.update(max_per_img=block.proposals, nms_pre=max(rpn["nms_pre"], block.proposals))
+    model["test_cfg"]["rcnn"].update(test_settings(params))
+    return model
+
+
+def initial_score(block):
+    """Of a sigmoid classifier; None leaves softmax's bias at mmdet's zero."""
+    if block.loss.type == "cross_entropy":
+        return None
+    return getattr(block, "prior", None) or OFFICIAL_PRIOR
+
+
+def test_settings(params: Params) -> dict:
+    return dict(
+        score_thr=params.predict.score_threshold,
+        nms=dict(type="nms", iou_threshold=params.predict.nms_iou),
+        max_per_img=params.predict.max_per_image,
+    )

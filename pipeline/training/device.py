@@ -1,0 +1,25 @@
+"""Whether this machine's devices are those that params.yaml asks for."""
+
+import os
+
+import torch
+
+
+def check_device(gpus):
+    """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` it has been hidden by now."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if gpus == 0 and torch.cuda.is_available():
+        raise ValueError("compute.gpus is 0, but a GPU is visible; set CUDA_VISIBLE_DEVICES=''")
+    if gpus != 0 and visible and not torch.cuda.is_available():
+        raise ValueError(
+            f"torch {torch.__version__} cannot use the GPU {visible}; install torch's CUDA build, "
+            "or set compute.gpus to 0"
+        )
+
+
+def check_precision(precision):
+    """Mixed precision is CUDA's; on a CPU it would only be slower."""
+    if precision != "fp32" and not torch.cuda.is_available():
+        raise ValueError(f"train.precision is {precision}, which needs a GPU; set it to fp32")
+    if precision == "bf16" and not torch.cuda.is_bf16_supported(False):  # without emulation
+        raise ValueError(f"{torch.cuda.get_device_name()} has no bf16; set train.precision to fp16")
