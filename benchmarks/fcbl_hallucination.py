@@ -14,7 +14,7 @@ import time
 import torch
 from torch import nn
 
-from pipeline.detection.hallucination import JITTERS, FeatureHallucination
+from pipeline.detection.features.hallucination import JITTERS, FeatureHallucination
 from pipeline.detection.losses.bce import BCE
 from pipeline.detection.losses.fcbl import FCBL
 

@@ -14,7 +14,7 @@ from pipeline.runs.leftovers import remove_leftovers
 
 def check() -> None:
     settings = params.load()
-    for line in (*notes(settings.classifier), *remove_leftovers(settings)):
+    for line in (*notes(settings.methods()), *remove_leftovers(settings)):
         print(line)
     write_text("data/.checked", "params.yaml is valid\n")
 

@@ -1,14 +1,29 @@
 """What mmdet gets from us; ``import pipeline.detection`` registers all of it.
 
-Every module of ``losses/`` is imported, so a new loss is one new file there and no other edit.
+Every module of the folders of parts is imported: a new part is one new file there.
 """
 
 from importlib import import_module
 from pkgutil import iter_modules
 
-from . import bbox_head, dataset, hallucination, hooks, losses, precision, roi_head
+from . import (
+    bbox_head,
+    calibrations,
+    dataset,
+    features,
+    losses,
+    phases,
+    precision,
+    predictors,
+    roi_head,
+    samplers,
+)
 
-for _module in iter_modules(losses.__path__, f"{losses.__name__}."):
-    import_module(_module.name)
+for _folder in (losses, samplers, features, predictors, calibrations):
+    for _module in iter_modules(_folder.__path__, f"{_folder.__name__}."):
+        import_module(_module.name)
 
-__all__ = ["bbox_head", "dataset", "hallucination", "hooks", "losses", "precision", "roi_head"]
+__all__ = [
+    "bbox_head", "calibrations", "dataset", "features", "losses", "phases", "precision",
+    "predictors", "roi_head", "samplers",
+]  # fmt: skip

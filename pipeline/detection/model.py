@@ -1,13 +1,9 @@
 """The detector of configs/detectors/ with a method's head, loss and settings filled in."""
 
-from dataclasses import asdict
-
 from mmengine.config import Config
 
 from pipeline.data.places import ROOT, categories
-from pipeline.params import Classifier, Params
-
-OFFICIAL_PRIOR = 0.001
+from pipeline.params import Params
 
 
 def detector_config(params):
@@ -25,13 +21,11 @@ def build_model(params, block, model):
     roi_head["bbox_head"].update(
         type="LongTailBBoxHead",
         num_classes=count,
-        prior=initial_score(block),
-        loss_cls=dict(num_classes=count, **asdict(block.loss)),
+        prior=block.prior,
+        loss_cls=dict(num_classes=count, **block.loss.as_yaml()),
     )
-    if isinstance(block, Classifier) and block.hallucination.enabled:
-        module = asdict(block.hallucination)
-        del module["enabled"]
-        roi_head.update(type="HallucinationRoIHead", hallucination=module)
+    if features := getattr(block, "features", None):
+        roi_head.update(type="HallucinationRoIHead", hallucination=features.knobs)
     if "mask_head" in roi_head:
         roi_head["mask_head"]["num_classes"] = count
     if block.proposals:
@@ -39,13 +33,6 @@ def build_model(params, block, model):
         rpn.update(max_per_img=block.proposals, nms_pre=max(rpn["nms_pre"], block.proposals))
     model["test_cfg"]["rcnn"].update(test_settings(params))
     return model
-
-
-def initial_score(block):
-    """Of a sigmoid classifier; None leaves softmax's bias at mmdet's zero."""
-    if block.loss.type == "cross_entropy":
-        return None
-    return getattr(block, "prior", None) or OFFICIAL_PRIOR
 
 
 def test_settings(params: Params) -> dict:

@@ -30,7 +30,7 @@ class HallucinationRoIHead(StandardRoIHead):
             )
         self.hallucination = MODELS.build(
             {
-                "type": "FeatureHallucination",
+                "type": "hallucination",
                 "num_classes": self.bbox_head.num_classes,
                 "feature_dim": self.bbox_head.cls_last_dim,
                 **hallucination,

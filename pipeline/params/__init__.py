@@ -12,30 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.messages import in_one_line
-from pipeline.params.blocks import (
-    LOSSES,
-    Augmentation,
-    BCELoss,
-    Classifier,
-    CrossEntropyLoss,
-    Detector,
-    FCBLoss,
-    Hallucination,
-    Predict,
-    Pretrained,
-    Report,
-    Representation,
-    Tracking,
-    Train,
-)
-from pipeline.params.checks import (
-    check_augmentation,
-    check_digest,
-    check_has_effect,
-    check_methods,
-    check_name,
-    require_name,
-)
+from pipeline.params.checks import check_method, check_methods, check_name, require_name
 from pipeline.params.compute import Compute, Slurm
 from pipeline.params.data import (
     LVIS_FILES,
@@ -47,13 +24,24 @@ from pipeline.params.data import (
     SymbolsData,
 )
 from pipeline.params.limits import limited
+from pipeline.params.methods import (
+    SECTIONS,
+    Augmentation,
+    Calibration,
+    Classifier,
+    Method,
+    Pretrained,
+    Representation,
+    Trained,
+)
 from pipeline.params.parse import parse
+from pipeline.params.settings import Detector, Predict, Report, Tracking, Train
 
 __all__ = [
-    "LOSSES", "LVIS_FILES", "LVIS_SOURCE", "SYMBOLS_SOURCE", "Augmentation", "BCELoss",
-    "Classifier", "Compute", "CrossEntropyLoss", "Detector", "FCBLoss", "FilesData",
-    "Hallucination", "LvisData", "Params", "Predict", "Pretrained", "Report", "Representation",
-    "Slurm", "SplitFiles", "SymbolsData", "Tracking", "Train", "load", "parse", "require_name",
+    "LVIS_FILES", "LVIS_SOURCE", "SECTIONS", "SYMBOLS_SOURCE", "Augmentation", "Calibration",
+    "Classifier", "Compute", "Detector", "FilesData", "LvisData", "Method", "Params", "Predict",
+    "Pretrained", "Report", "Representation", "Slurm", "SplitFiles", "SymbolsData", "Tracking",
+    "Train", "Trained", "load", "parse", "require_name",
 ]  # fmt: skip
 
 
@@ -63,8 +51,9 @@ class Params:
     detector: Detector
     train: Train
     representation: dict[str, Representation]
-    classifier: dict[str, Classifier]
     report: Report
+    classifier: dict[str, Classifier] = field(default_factory=dict)
+    calibration: dict[str, Calibration] = field(default_factory=dict)
     pretrained: dict[str, Pretrained] = field(default_factory=dict)
     seed: int = limited(0, low=0, high=2**32 - 1)  # numpy's limit
     predict: Predict = Predict()
@@ -74,20 +63,31 @@ class Params:
     def __post_init__(self):
         check_name("data.name", self.data.name)
         check_methods(self)
-        for section in ("representation", "classifier"):
-            for name, block in getattr(self, section).items():
-                check_has_effect(f"{section}.{name}", block)
-                check_augmentation(f"{section}.{name}.augmentation", block.augmentation)
-        for name, block in self.pretrained.items():
-            check_digest(f"pretrained.{name}.sha256", block.sha256)
+        for section in SECTIONS:
+            for name, method in getattr(self, section).items():
+                check_method(f"{section}.{name}", method)
 
-    def method(self, name, key=""):
-        """The block of this name, whichever its section; ``ValueError`` if there is none.
+    def methods(self) -> dict[str, Method]:
+        """Of all sections, so that what a method starts from stands before it."""
+        return {name: method for key in SECTIONS for name, method in getattr(self, key).items()}
+
+    def method(self, name: str, key="") -> Method:
+        """The one of this name; ``ValueError`` if there is none.
 
         ``key``: where the name stands, for the message.
         """
-        known = {**self.representation, **self.pretrained, **self.classifier}
+        known = self.methods()
         return known[require_name(known, name, f"method of {key}" if key else "method")]
+
+    def ancestry(self, name: str) -> list[str]:
+        """The method and what it starts from, and so on: the last one starts from nothing."""
+        start = self.method(name).start
+        return [name, *(self.ancestry(start) if start else [])]
+
+    def loss_of(self, name: str):
+        """Of the method, or of the one whose weights a calibration takes over."""
+        method = self.method(name)
+        return method.loss if hasattr(method, "loss") else self.loss_of(method.start)
 
 
 def load(path="params.yaml") -> Params:

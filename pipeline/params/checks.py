@@ -3,7 +3,7 @@
 import re
 
 from pipeline.messages import shown
-from pipeline.params.blocks import Classifier
+from pipeline.params.methods import SECTIONS, Calibration, Pretrained
 
 # safe as a file name, also with what is put around it, for DVC and for a shell
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
@@ -19,20 +19,8 @@ def require_name(known, name, kind, place="params.yaml"):
 def check_methods(params):
     """Names are unique over the sections, and every name that is used is defined."""
     check_unique(params)
-    starts = {**params.representation, **params.pretrained}
-    for name, block in params.classifier.items():
-        if block.start_from not in starts:
-            raise ValueError(
-                f"classifier.{name}.from is {shown(block.start_from)}, which is no representation; "
-                f"allowed: {', '.join(starts)}"
-            )
-        if starts[block.start_from].loss.type == "cross_entropy" and (
-            block.loss.type != "cross_entropy"
-        ):
-            raise ValueError(
-                f"classifier.{name}.loss.type is {block.loss.type!r} on the softmax representation "
-                f"{shown(block.start_from)}; start from one that was trained with bce"
-            )
+    for name, method in params.methods().items():
+        check_from(params, name, method)
     if not params.report.methods:
         raise ValueError("report.methods is empty; name at least the baseline")
     for name in params.report.methods:
@@ -46,7 +34,7 @@ def check_methods(params):
 
 def check_unique(params):
     first = {}
-    for section in ("representation", "pretrained", "classifier"):
+    for section in SECTIONS:
         for name in getattr(params, section):
             check_name(f"a name under {section}", name)
             if "." in name:  # DVC would look for a key in a key
@@ -89,37 +77,45 @@ def check_augmentation(key, augmentation):
         raise ValueError(f"{key}.scale_jitter is {shown(list(jitter))}; it takes [low, high]")
 
 
-def check_has_effect(key, block):
+def check_from(params, name, method):
+    if method.start is None:
+        return
+    section = "calibration" if isinstance(method, Calibration) else "classifier"
+    others = ("representation", "pretrained", "classifier")[: 3 if section == "calibration" else 2]
+    allowed = [other for key in others for other in getattr(params, key)]
+    if method.start not in allowed:
+        raise ValueError(
+            f"{section}.{name}.from is {shown(method.start)}, which is no method of "
+            f"{', '.join(others)}; allowed: {', '.join(allowed)}"
+        )
+
+
+def check_method(key, method):
     """A setting that would be ignored is refused."""
-    late = [milestone for milestone in block.milestones if milestone >= block.epochs]
+    if isinstance(method, Calibration):
+        return
+    if isinstance(method, Pretrained):
+        check_digest(f"{key}.sha256", method.sha256)
+        return
+    check_augmentation(f"{key}.augmentation", method.augmentation)
+    late = [milestone for milestone in method.milestones if milestone >= method.epochs]
     if late:
         raise ValueError(
-            f"{key}.milestones has {late[0]}, which {block.epochs} epochs never reach; "
-            f"allowed: 1 to {block.epochs - 1}"
+            f"{key}.milestones has {late[0]}, which {method.epochs} epochs never reach; "
+            f"allowed: 1 to {method.epochs - 1}"
         )
-    check_starts(key, block)
-    if getattr(block, "prior", None) and block.loss.type == "cross_entropy":
-        raise ValueError(f"{key}.prior has no effect on cross_entropy; remove it")
-    hallucinates = isinstance(block, Classifier) and block.hallucination.enabled
-    if hallucinates and block.loss.type != "fcbl":
-        raise ValueError(
-            f"{key}.hallucination draws classes by the confusion that only fcbl keeps; loss.type "
-            f"is {block.loss.type}; set hallucination.enabled to false, or use fcbl with "
-            "margin: false, weight: false, which is plain BCE"
-        )
+    check_starts(key, method)
+    if method.prior and "prior" not in method.loss.block:
+        raise ValueError(f"{key}.prior has no effect on {method.loss.type}; remove it")
 
 
-def check_starts(key, block):
+def check_starts(key, method):
     """A part that starts after the last epoch never acts."""
-    starts = {
-        "loss.weight_start_epoch": getattr(block.loss, "weight_start_epoch", 0),
-        "hallucination.start_epoch": getattr(
-            getattr(block, "hallucination", None), "start_epoch", 0
-        ),
-    }
-    for name, start in starts.items():
-        if start >= block.epochs:
-            raise ValueError(
-                f"{key}.{name} is {start}, which {block.epochs} epochs never reach; "
-                f"allowed: 0 to {block.epochs - 1}"
-            )
+    parts = {"loss": method.loss, "features": getattr(method, "features", None)}
+    for name, part in parts.items():
+        for knob, start in part.knobs.items() if part else ():
+            if knob.endswith("start_epoch") and start >= method.epochs:
+                raise ValueError(
+                    f"{key}.{name}.{knob} is {start}, which {method.epochs} epochs never reach; "
+                    f"allowed: 0 to {method.epochs - 1}"
+                )

@@ -1,33 +1,18 @@
 """Settings that another one switches off: said, not refused, because an ablation leaves them."""
 
-from dataclasses import fields
-
-from pipeline.params.blocks import FCBLoss, Hallucination
-
-NEEDS = {"alpha": "margin", "prob_thr": "weight", "weight_start_epoch": "weight"}
+from pipeline.params.methods import Method
 
 
-def notes(classifier: dict) -> list[str]:
-    """A line for each setting of the classifier blocks that was changed and acts on nothing."""
-    return [line for name, block in classifier.items() for line in of_block(name, block)]
+def notes(methods: dict[str, Method]) -> list[str]:
+    """A line for each knob of a method's parts that was changed and acts on nothing.
 
-
-def of_block(name, block):
-    idle = []
-    if isinstance(block.loss, FCBLoss):
-        idle += [
-            (f"loss.{key}", f"loss.{switch}")
-            for key, switch in NEEDS.items()
-            if key in changed(block.loss) and not getattr(block.loss, switch)
-        ]
-    if not block.hallucination.enabled:
-        others = changed(block.hallucination) - {"enabled"}
-        idle += [(f"hallucination.{key}", "hallucination.enabled") for key in sorted(others)]
+    A part's file says which those are: ``needs = {"alpha": "margin"}`` in its class.
+    """
     return [
-        f"note: classifier.{name}.{key} has no effect while {switch} is false"
-        for key, switch in idle
+        f"note: {name}.{key}.{knob} has no effect while {key}.{switch} is false"
+        for name, method in methods.items()
+        for key in ("loss", "features", "sampler", "predictor", "calibrator")
+        if (part := getattr(method, key, None))
+        for knob, switch in part.signature.facts.get("needs", {}).items()
+        if knob in part.changed() and not part.knobs[switch]
     ]
-
-
-def changed(block: FCBLoss | Hallucination) -> set[str]:
-    return {f.name for f in fields(block) if getattr(block, f.name) != f.default}

@@ -5,12 +5,11 @@ from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from math import isfinite
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pipeline.messages import shown
-from pipeline.params.blocks import LOSSES
 from pipeline.params.data import LVIS_SOURCE, SYMBOLS_SOURCE, FilesData, LvisData, SymbolsData
-from pipeline.params.limits import BOTTOMLESS, ENDLESS
+from pipeline.params.limits import ENDLESS, Limits
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 LONGEST = 1000  # characters of a text
@@ -21,14 +20,16 @@ def parse(kind, value, key):
     if key == "data" and isinstance(value, dict):
         kinds = {SYMBOLS_SOURCE: SymbolsData, LVIS_SOURCE: LvisData}
         kind = kinds.get(require_source(value.get("source")), FilesData)
-    if kind is Any and key.endswith(".loss"):
-        return parse_loss(value, key)
+    if hasattr(kind, "from_yaml"):
+        return kind.from_yaml(value, key)
     if kind is Any:
         require(type(value) in SCALARS, key, value, "one text, number or truth value")
         return parse_scalar(type(value), value, key)
     if is_dataclass(kind):
         return parse_dataclass(kind, value, key)
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return parse(arguments[0], value, key)
     if origin in (Union, UnionType):
         if value is None and type(None) in arguments:
             return None
@@ -82,18 +83,13 @@ def is_plain(text, key):
     return len(text) <= LONGEST and not odd
 
 
-def parse_loss(value, key):
-    require(isinstance(value, dict) and "type" in value, key, value, "a mapping with a type")
-    if value["type"] not in tuple(LOSSES):  # a list or mapping has no hash
-        raise ValueError(f"{key}.type is {shown(value['type'])}; allowed: {', '.join(LOSSES)}")
-    return parse_dataclass(LOSSES[value["type"]], value, key)
-
-
 def parse_dataclass(kind, value, key):
     require(isinstance(value, dict), key or "params.yaml", value, "a mapping")
     hints = get_type_hints(kind)
     known = {f.metadata.get("key", f.name): f for f in fields(kind)}
     for name in value:
+        if name in getattr(kind, "old_keys", ()):
+            raise ValueError(f"{inside(key, name)} is now {kind.old_keys[name]}")
         if name not in known:
             raise ValueError(unknown_key(key, name, known))
     result = {}
@@ -101,19 +97,27 @@ def parse_dataclass(kind, value, key):
         place = f"{key}.{name}".lstrip(".")
         if name in value:
             result[spec.name] = parse(hints[spec.name], value[name], place)
-            check_limits(spec, result[spec.name], place)
+            check_limits(spec.metadata.get("limits"), result[spec.name], place)
         elif spec.default is MISSING and spec.default_factory is MISSING:
             raise ValueError(f"{place} is missing; it has no default")
-    return kind(**result)
+    try:
+        return kind(**result)
+    except ValueError as error:  # of a block, which does not know where it stands
+        raise ValueError(error if key in str(error) else f"{key}.{error}") from None
 
 
-def check_limits(spec, value, key):
-    low, high = spec.metadata.get("limits", (BOTTOMLESS, ENDLESS))
-    for number in value if isinstance(value, list) else [value]:
-        if not isinstance(number, (int, float)):
+def check_limits_of(kind, value, key):
+    """Of an annotation such as ``Annotated[float, within(0, 1)]``."""
+    if get_origin(kind) is Annotated:
+        check_limits(get_args(kind)[1], value, key)
+
+
+def check_limits(limits: Limits | None, value, key):
+    for number in value if limits and isinstance(value, list) else [value]:
+        if not limits or not isinstance(number, (int, float)):
             continue
-        if not low <= number <= high or abs(number) == ENDLESS:
-            raise ValueError(f"{key} is {shown(number)}; allowed: {low} to {high}")
+        if not limits.low <= number <= limits.high or abs(number) == ENDLESS:
+            raise ValueError(f"{key} is {shown(number)}; allowed: {limits.low} to {limits.high}")
 
 
 def require(condition, key, value, wanted):

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 
 from ruamel.yaml import YAML
 
@@ -38,6 +38,8 @@ def plain(value):
     password makes no new configuration."""
     if isinstance(value, str):
         return masked(value)
+    if hasattr(value, "as_yaml"):
+        return plain(value.as_yaml())
     if is_dataclass(value):
         return {f.metadata.get("key", f.name): plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
@@ -83,14 +85,12 @@ def run_name(params):
 def deviating_name(params):
     method = headline_method(params)
     block = params.method(method)
-    words = [*deviations(block.loss), *deviations(getattr(block, "hallucination", None))]
+    parts = [getattr(block, key, None) for key in ("loss", "features", "calibrator")]
+    words = [word for part in parts if part for word in deviations(part)]
     return ", ".join([method, *words])
 
 
-def deviations(block):
-    for f in fields(block) if block else ():
-        value = getattr(block, f.name)
-        if f.default is not MISSING and value != f.default:
-            label = "hallucination" if f.name == "enabled" else f.name
-            text = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
-            yield f"{label} {text}"
+def deviations(part):
+    for name, value in part.changed().items():
+        text = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+        yield f"{name} {text}"

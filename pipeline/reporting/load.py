@@ -91,7 +91,7 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
 
 def origin(params, method) -> str | None:
     """The representation that a classifier method starts from; None for a representation."""
-    return params.classifier[method].start_from if method in params.classifier else None
+    return params.method(method).start
 
 
 def require_file(path, command) -> Path:

@@ -58,10 +58,8 @@ def known_stages(stages, params):
         "prepare",
         "report",
         "seeds",
-        *(f"train_representation@{name}" for name in params.representation),
-        *(f"train_classifier@{name}" for name in params.classifier),
+        *(f"{method.stage}@{name}" for name, method in params.methods().items()),
         *(f"fetch_checkpoint@{name}" for name in params.pretrained),
-        *(f"import_checkpoint@{name}" for name in params.pretrained),
         *(
             f"{stage}@{name}"
             for stage in ("predict", "evaluate", "diagnose")

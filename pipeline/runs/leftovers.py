@@ -22,9 +22,8 @@ REMOVED = ".removed"  # what is on its way out, and would be half an output afte
 def current_outputs(params: Params) -> dict[str, set[str]]:
     """The folders on which dvc.yaml lets `report` depend, and what stages make in each."""
     methods = params.report.methods
-    models = {*params.representation, *params.pretrained, *params.classifier}
     return {
-        "models": models,
+        "models": set(params.methods()),
         "predictions": {f"{method}.parquet" for method in methods},
         "reports/metrics": {f"{method}.json" for method in methods},
         "reports/per_category": {f"{method}.csv" for method in methods},

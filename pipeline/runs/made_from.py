@@ -23,9 +23,7 @@ def inputs(run: Finished, method: str) -> dict[str, str] | None:
 
 def stages_of(params, method) -> list[list[str]]:
     """Of each step the stages that may have done it."""
-    makers = ("train_representation", "train_classifier", "import_checkpoint")
-    start = getattr(params.method(method), "start_from", None)
-    trained = [[f"{stage}@{name}" for stage in makers] for name in (start, method) if name]
+    trained = [[f"{params.method(name).stage}@{name}"] for name in params.ancestry(method)]
     return [*trained, [f"predict@{method}"], [f"evaluate@{method}"]]
 
 

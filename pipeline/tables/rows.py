@@ -72,7 +72,7 @@ def settings(params, method) -> dict[str, str]:
     """The params that affect the method: its own block's keys as they are, those of what it starts
     from under ``representation.``, and the shared sections; defaults written out."""
     block = params.method(method)
-    start = getattr(block, "start_from", None)
+    start = block.start
     values = flatten(plain(block))
     if start:
         values |= flatten(plain(params.method(start)), "representation.")

@@ -149,7 +149,7 @@ def collect_training(project, method):
 
     Or an import, which has no scalars.
     """
-    stage = making_stage(project.params, method)
+    stage = project.params.method(method).stage
     scalars = project.running.get(method)
     folder = scalars.parent if scalars else project.root / "models" / method
     scalars = scalars or folder / "scalars.jsonl"
@@ -167,12 +167,6 @@ def collect_training(project, method):
             record.started = int(scalars.stat().st_mtime * 1000) - record.points[-1][-1]
     record.artifacts = existing(folder, "config.py")
     return record
-
-
-def making_stage(params, method):
-    if method in params.pretrained:
-        return "import_checkpoint"
-    return "train_representation" if method in params.representation else "train_classifier"
 
 
 def add_environment(project, record, path):

@@ -24,8 +24,7 @@ class Project:
         return stage not in self.stale and path.is_file()
 
     def methods(self):
-        params = self.params
-        return [*params.representation, *params.pretrained, *params.classifier]
+        return list(self.params.methods())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 from pipeline.files import read_json
 from pipeline.serving import model_folder as data_folder
-from pipeline.tracking import collect
 from pipeline.tracking.records import Record, noting
 from pipeline.tracking.scale import TAG
 
@@ -36,7 +35,7 @@ def collect_models(project, parent, children, md5_of):
     records = {child.tags["stage"]: child for child in children if child.finished}
     models = []
     for method in project.params.report.methods:
-        stage = collect.making_stage(project.params, method)
+        stage = project.params.method(method).stage
         training, evaluation = records.get(f"{stage}@{method}"), records.get(f"evaluate@{method}")
         md5 = md5_of(project.root / "models" / method / data_folder.WEIGHTS)
         if training and evaluation and md5:

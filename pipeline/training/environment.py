@@ -21,7 +21,7 @@ def environment(params: Params, name: str, scalars: list[dict]) -> dict:
     """Cost is summed over the logged iterations: a run that was resumed is not dearer."""
     seconds = training_seconds(scalars)
     started = datetime.fromtimestamp(time.time() - seconds, timezone.utc)
-    stage = "train_representation" if name in params.representation else "train_classifier"
+    stage = params.method(name).stage
     return {
         "stage": stage,
         "name": name,

@@ -52,7 +52,4 @@ def check_shares(batch_size: int, ranks: int) -> None:
 
 
 def remedy(params, name):
-    if name in params.pretrained:
-        return f"dvc repro import_checkpoint@{name}"
-    kind = "representation" if name in params.representation else "classifier"
-    return f"dvc repro train_{kind}@{name}"
+    return f"dvc repro {params.method(name).stage}@{name}"

@@ -55,8 +55,8 @@ def train(task) -> None:
     block = params.method(name)
     weights = None
     if isinstance(block, Classifier):
-        check_start(params, Path("models", block.start_from))
-        weights = Path("models", block.start_from, "weights.pth")
+        check_start(params, Path("models", block.start))
+        weights = Path("models", block.start, "weights.pth")
     try:
         with asked_to_stop() as signals, workers_end():
             run(task, weights)
@@ -161,7 +161,7 @@ def complete_config(params, name, work_dir):
     mmengine would only log that ``fc_reg`` has another shape, and train it from random weights.
     """
     config = build_config(params, name, work_dir)
-    start = getattr(params.method(name), "start_from", None)
+    start = params.method(name).start
     if start in params.pretrained:
         imported = Config.fromfile(Path("models", start, "config.py")).model.roi_head.bbox_head
         config.model.roi_head.bbox_head.reg_class_agnostic = imported.reg_class_agnostic

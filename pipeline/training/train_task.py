@@ -49,5 +49,5 @@ def training(settings: Params, name: str, follow=None) -> Training:
     check_data(settings)
     check_weights_file(settings.detector.weights)
     if isinstance(block, Classifier):
-        check_model_files(settings, Path("models", block.start_from))
+        check_model_files(settings, Path("models", block.start))
     return Training(settings, name, training_folder(settings, name), follow)

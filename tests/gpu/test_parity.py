@@ -4,7 +4,7 @@ import pytest
 import torch
 from golden import CHECKS, Golden
 
-from pipeline.detection.hallucination import FeatureHallucination
+from pipeline.detection.features.hallucination import FeatureHallucination
 from pipeline.detection.losses.fcbl import FCBL
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

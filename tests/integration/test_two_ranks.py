@@ -6,7 +6,7 @@ from mmengine.config import Config
 from torch import distributed
 
 import pipeline.detection  # noqa: F401
-from pipeline.detection.hallucination import FeatureHallucination
+from pipeline.detection.features.hallucination import FeatureHallucination
 from pipeline.detection.losses.fcbl import FCBL
 from pipeline.detection.phases import freeze_representation
 

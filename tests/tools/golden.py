@@ -7,7 +7,7 @@ as float32.
 import numpy as np
 import torch
 
-from pipeline.detection.hallucination import FeatureHallucination, jitter_boxes
+from pipeline.detection.features.hallucination import FeatureHallucination, jitter_boxes
 from pipeline.detection.losses.bce import BCE
 from pipeline.detection.losses.fcbl import FCBL
 

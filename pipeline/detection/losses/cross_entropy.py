@@ -4,7 +4,7 @@ from mmdet.models.losses import CrossEntropyLoss
 from mmdet.registry import MODELS
 
 
-@MODELS.register_module(name=["CrossEntropy", "cross_entropy"])
+@MODELS.register_module(name="cross_entropy")
 class CrossEntropy(CrossEntropyLoss):
     """mmdet's softmax loss; it takes ``num_classes``, as every loss does, and needs none."""
 

@@ -9,10 +9,14 @@ Binary cross entropy over C + 1 sigmoids in which foreground rows get, towards e
 Background rows and the background column are left as they are.
 """
 
+from typing import Annotated
+
 import torch
 from mmdet.registry import MODELS
 from mmengine.dist import all_reduce
 from torch.nn.functional import pad
+
+from pipeline.params.limits import within
 
 from ..scoring import SigmoidWithBackground, full_precision, mean_over_rows, one_hot, row_bce
 from ..step_statistics import StepStatistics
@@ -20,7 +24,7 @@ from ..step_statistics import StepStatistics
 CONFUSION_FLOOR = 1e-3
 
 
-@MODELS.register_module(name=["FCBL", "fcbl"])
+@MODELS.register_module(name="fcbl")
 class FCBL(StepStatistics, SigmoidWithBackground):
     """FCBL; ``margin=False, weight=False`` is plain BCE that still keeps the confusion matrix.
 
@@ -34,8 +38,17 @@ class FCBL(StepStatistics, SigmoidWithBackground):
     Nothing here waits for the device: no Python branch depends on a tensor's values.
     """
 
+    block = {"prior": 0.001}
+    needs = {"alpha": "margin", "prob_thr": "weight", "weight_start_epoch": "weight"}
+
     def __init__(
-        self, num_classes, alpha=0.85, prob_thr=0.7, margin=True, weight=True, weight_start_epoch=0
+        self,
+        num_classes,
+        alpha: Annotated[float, within(0)] = 0.85,
+        prob_thr: Annotated[float, within(0, 1)] = 0.7,
+        margin: bool = True,
+        weight: bool = True,
+        weight_start_epoch: Annotated[int, within(0)] = 0,
     ):
         super().__init__(num_classes)
         self.alpha = alpha

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.detection.hallucination import FeatureHallucination, jitter_boxes
+from pipeline.detection.features.hallucination import FeatureHallucination, jitter_boxes
 
 CLASSES, FEATURES = 6, 4
 

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from tiny_detector import CLASSES, SIZE, build_detector, training_batch
 
 import pipeline.detection  # noqa: F401
-from pipeline.detection.hallucination import FeatureHallucination
+from pipeline.detection.features.hallucination import FeatureHallucination
 
 FEATURES = 32
 

@@ -1,8 +1,8 @@
-"""The sections of params.yaml but for `data`: detector, training, methods, report, tracking."""
+"""The sections of params.yaml that are no methods: detector, train, predict, report, tracking."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pipeline.messages import shown
 from pipeline.params.limits import limited
@@ -50,103 +50,6 @@ class Train:
     def __post_init__(self):
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError(f"train.momentum has no effect on {self.optimizer}; remove it")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """What a training image goes through.
-
-    ``short_edges`` draws the length of the shorter side; ``scale_jitter`` resizes by a random
-    factor of [low, high] and crops back to ``canvas`` ([width, height]; left out, the detector's
-    image scale); ``copy_paste`` is the largest number of objects pasted from a second image (0:
-    none), which is brought to the same canvas.
-    """
-
-    short_edges: list[int] = limited((), low=32)
-    scale_jitter: list[float] = limited((1.0, 1.0), low=0.05, high=20)
-    canvas: list[int] | None = limited(None, low=32)
-    flip: float = limited(0.5, low=0, high=1)
-    copy_paste: int = limited(0, low=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossEntropyLoss:
-    type: Literal["cross_entropy"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BCELoss:
-    type: Literal["bce"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FCBLoss:
-    """Foreground classification balance loss; epochs count from 0."""
-
-    type: Literal["fcbl"]
-    alpha: float = limited(0.85, low=0)
-    prob_thr: float = limited(0.7, low=0, high=1)
-    margin: bool = True
-    weight: bool = True
-    weight_start_epoch: int = limited(0, low=0)
-
-
-LOSSES = {"cross_entropy": CrossEntropyLoss, "bce": BCELoss, "fcbl": FCBLoss}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hallucination:
-    """Feature hallucination module; epochs count from 0."""
-
-    enabled: bool = True
-    decay_ratio: float = limited(0.1, low=0, high=1)
-    sampled_classes: int = limited(8, low=1)
-    samples_per_class: int = limited(12, low=1)
-    start_epoch: int = limited(0, low=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Schedule:
-    """``proposals`` an image from the RPN in training; left out, the detector config's."""
-
-    loss: Any
-    epochs: int = limited(low=1)
-    milestones: list[int] = limited((), low=1)
-    learning_rate_factor: float = limited(1.0, low=0)
-    weight_decay: float = limited(1e-4, low=0)
-    proposals: int | None = limited(None, low=1)
-    augmentation: Augmentation = Augmentation()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Representation(_Schedule):
-    """Stage 1: the whole detector.
-
-    ``prior`` is every class's initial score under a sigmoid; left out, the official 0.001.
-    """
-
-    prior: float | None = limited(None, low=1e-6, high=0.5)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classifier(_Schedule):
-    """Stage 2: the heads, on the frozen representation named by ``from``."""
-
-    start_from: str = field(metadata={"key": "from"})
-    hallucination: Hallucination = Hallucination()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pretrained:
-    """A detector that is imported and not trained.
-
-    ``weights`` is a file or a URL, ``loss`` what it was trained with (it decides what the scores
-    mean), ``sha256`` the file's digest, checked where it is given.
-    """
-
-    weights: str
-    loss: Any
-    sha256: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

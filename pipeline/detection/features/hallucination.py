@@ -6,18 +6,22 @@ the statistics are those of all ranks together (the official ones are each rank'
 rank 0's reach the checkpoint), and crowded images use at most ``max_boxes_per_image`` boxes.
 """
 
+from typing import Annotated
+
 import torch
 from mmdet.registry import MODELS
 from mmengine.dist import all_reduce
 from torch import nn
 
-from .step_statistics import StepStatistics
+from pipeline.params.limits import within
+
+from ..step_statistics import StepStatistics
 
 JITTERS = 16
 JITTER_SHARE = 1 / 6
 
 
-@MODELS.register_module()
+@MODELS.register_module(name="hallucination")
 class FeatureHallucination(StepStatistics, nn.Module):
     """Running mean and variance of each class's features; classes that get confused are drawn.
 
@@ -35,11 +39,11 @@ class FeatureHallucination(StepStatistics, nn.Module):
         self,
         num_classes,
         feature_dim,
-        decay_ratio=0.1,
-        sampled_classes=8,
-        samples_per_class=12,
-        start_epoch=0,
-        max_boxes_per_image=100,
+        decay_ratio: Annotated[float, within(0, 1)] = 0.1,
+        sampled_classes: Annotated[int, within(1)] = 8,
+        samples_per_class: Annotated[int, within(1)] = 12,
+        start_epoch: Annotated[int, within(0)] = 0,
+        max_boxes_per_image: Annotated[int, within(1)] = 100,
     ):
         super().__init__()
         self.decay_ratio = decay_ratio

@@ -1,0 +1,1 @@
+"""Corrections of trained scores, one a file; the file's name is its `type`."""

@@ -1,0 +1,1 @@
+"""Which images an epoch has, one rule a file; the file's name is its `type`."""
