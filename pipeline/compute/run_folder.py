@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.data.places import ROOT, data_folder, index_folder
+from pipeline.data.places import data_folder, index_folder
 from pipeline.files import file_digest
 from pipeline.params import Classifier, Params
 
@@ -49,67 +49,4 @@ def prediction_key(params, name):
     defining = {"predict": asdict(params.predict), "image_scale": params.detector.image_scale}
     model = Path("models", name)
     files = [model / "config.py", model / "weights.pth", *data_files(params, "val")]
-    return key_of(defining, files + [ROOT / path for path in PREDICTING_CODE])
-
-
-def key_of(defining, files):
-    """Another version of a package computes other numbers, so a run does not go on with it."""
-    defining["packages"] = {package: importlib.metadata.version(package) for package in PACKAGES}
-    defining["files"] = [file_digest(path) for path in files]
-    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def training_files(params, block):
-    """Data, initial weights and the code of the method."""
-    files = data_files(params, "train")
-    if isinstance(block, Classifier):
-        files.append(Path("models", block.start_from, "weights.pth"))
-    weights = Path(params.detector.weights or "").expanduser()
-    if weights.is_file():
-        files.append(weights)
-    return files + [ROOT / path for path in training_code(params, block)]
-
-
-def data_files(params, split):
-    """The annotations, and generated images themselves; of images that stay in place, the list."""
-    folder = data_folder(params)
-    images = sorted(folder.glob(f"images/{split}/*"))
-    return [Path(index_folder(params, split), "digest.txt"), *folder.glob("images.csv"), *images]
-
-
-PREDICTING_CODE = (
-    "pipeline/data/image_file.py",
-    "pipeline/detection/bbox_head.py",
-    "pipeline/detection/dataset.py",
-    "pipeline/detection/scoring.py",
-    "pipeline/training/augmentation.py",
-    "pipeline/training/predict.py",
-    "pipeline/training/recipe.py",
-)
-
-
-def training_code(params, block):
-    """The code that a trained model depends on; dvc.yaml names the same files (tested)."""
-    files = [
-        f"configs/detectors/{params.detector.config}.py",
-        "configs/detectors/faster_rcnn_r50_fpn.py",  # the base of the other large ones
-        "pipeline/data/image_file.py",
-        f"pipeline/detection/losses/{block.loss.type}.py",
-        "pipeline/detection/bbox_head.py",
-        "pipeline/detection/dataset.py",
-        "pipeline/detection/precision.py",
-        "pipeline/detection/scoring.py",
-        "pipeline/detection/step_statistics.py",
-        "pipeline/training/augmentation.py",
-        "pipeline/training/backbone.py",
-        "pipeline/training/batches.py",
-        "pipeline/training/loop.py",
-        "pipeline/training/recipe.py",
-    ]
-    if isinstance(block, Classifier):
-        files += [
-            "pipeline/detection/hallucination.py",
-            "pipeline/detection/phases.py",
-            "pipeline/detection/roi_head.py",
-        ]
-    return files
+    return key_of(defining, files + [ROOT / path for path in
