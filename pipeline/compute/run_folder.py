@@ -49,4 +49,29 @@ def prediction_key(params, name):
     defining = {"predict": asdict(params.predict), "image_scale": params.detector.image_scale}
     model = Path("models", name)
     files = [model / "config.py", model / "weights.pth", *data_files(params, "val")]
-    return key_of(defining, files + [ROOT / path for path in
+    return key_of(defining, files)
+
+
+def key_of(defining, files):
+    """Another version of a package computes other numbers, so a run does not go on with it."""
+    defining["packages"] = {package: importlib.metadata.version(package) for package in PACKAGES}
+    defining["files"] = [file_digest(path) for path in files]
+    return hashlib.sha256(json.dumps(defining, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def training_files(params, block):
+    """Data, initial weights and the code of the method."""
+    files = data_files(params, "train")
+    if isinstance(block, Classifier):
+        files.append(Path("models", block.start, "weights.pth"))
+    weights = Path(params.detector.weights or "").expanduser()
+    if weights.is_file():
+        files.append(weights)
+    return files
+
+
+def data_files(params, split):
+    """The annotations, and generated images themselves; of images that stay in place, the list."""
+    folder = data_folder(params)
+    images = sorted(folder.glob(f"images/{split}/*"))
+    return [Path(index_folder(params, split), "digest.txt"), *folder.glob("images.csv"), *images]
