@@ -7,9 +7,9 @@ things had to be designed around:
 - While it starts, DVC stashes the user's uncommitted changes and writes the member's overrides to
   the user's params.yaml, for about a second. So members start one after the other (the next when
   the first stage of the one before runs), a stopped command lets a start end first
-  (start.py), and a copy of params.yaml made before each start tells the next call when even
+  (experiment.py), and a copy of params.yaml made before each start tells the next call when even
   that was cut off (SIGKILL of everything, power loss).
-- DVC does not pass signals to its stages: start.py.
+- DVC does not pass signals to its stages: experiment.py.
 - Another dvc command may hold DVC's lock when a member starts: it is tried again.
 """
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
-from pipeline.ablation import start
+from pipeline.ablation.experiment import experiment_name, start_experiment
 from pipeline.compute.signals import raise_preempted
 from pipeline.runs import experiments
 from pipeline.runs.grid import Member
@@ -81,7 +81,7 @@ def runs(grid: str, members: list[Member], workers: int, gpus: int) -> list[Run]
     known = experiments.finished()
     result = []
     for member in members:
-        name = start.experiment_name(grid, member)
+        name = experiment_name(grid, member)
         log = FOLDER / grid / f"{experiments.plain(member.label)}.log"
         overrides = (*member.overrides, *one_gpu(member.params, workers, gpus))
         state = "done" if name in known else "waiting"
@@ -141,7 +141,7 @@ def start(run, before):
         return
     remember_start(before)
     run.stage, run.tail, run.read = "", "", 0
-    run.process = start.start(run.name, run.overrides, run.log)
+    run.process = start_experiment(run.name, run.overrides, run.log)
     run.state, run.began, run.tries = "running", time.monotonic(), run.tries + 1
 
 

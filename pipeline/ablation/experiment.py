@@ -23,12 +23,12 @@ def experiment_name(grid: str, member: Member) -> str:
     return f"{plain(f'{grid}-{member.label}')}-{digest([inputs, file_digest('dvc.yaml')], 10)}"
 
 
-def start(name: str, overrides, log: Path) -> subprocess.Popen:
+def start_experiment(name: str, overrides, log: Path) -> subprocess.Popen:
     """Run the experiment in a session of its own: Ctrl-C reaches the command only, which then
     stops its members; the kernel stops them where the command has been killed."""
     log.parent.mkdir(parents=True, exist_ok=True)
     changes = [word for override in overrides for word in ("--set-param", override)]
-    command = ["-m", "pipeline.ablation.start", str(os.getpid())]
+    command = ["-m", "pipeline.ablation.experiment", str(os.getpid())]
     # the stages' `python`, where the environment is not activated; and a log that can be read
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}
