@@ -7,9 +7,9 @@ things had to be designed around:
 - While it starts, DVC stashes the user's uncommitted changes and writes the member's overrides to
   the user's params.yaml, for about a second. So members start one after the other (the next when
   the first stage of the one before runs), a stopped command lets a start end first
-  (experiments.py), and a copy of params.yaml made before each start tells the next call when even
+  (start.py), and a copy of params.yaml made before each start tells the next call when even
   that was cut off (SIGKILL of everything, power loss).
-- DVC does not pass signals to its stages: experiments.py.
+- DVC does not pass signals to its stages: start.py.
 - Another dvc command may hold DVC's lock when a member starts: it is tried again.
 """
 
@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
-from pipeline.ablation import start as experiments
+from pipeline.ablation.start import code_digest, experiment_name, start_experiment
 from pipeline.compute.signals import raise_preempted
+from pipeline.runs.experiments import finished, plain
 from pipeline.runs.grid import Member
 
 FOLDER = Path(".ablations")
@@ -77,11 +78,11 @@ class Run:
 
 def runs(grid: str, members: list[Member], workers: int, gpus: int) -> list[Run]:
     """The members with their experiments' names; those that are finished are done."""
-    known, code = experiments.finished(), experiments.code_digest()
+    known, code = finished(), code_digest()
     result = []
     for member in members:
-        name = experiments.experiment_name(grid, member, code)
-        log = FOLDER / grid / f"{experiments.plain(member.label)}.log"
+        name = experiment_name(grid, member, code)
+        log = FOLDER / grid / f"{plain(member.label)}.log"
         overrides = (*member.overrides, *one_gpu(member.settings, workers, gpus))
         state = "done" if name in known else "waiting"
         result.append(Run(member, name, log, overrides, state))
@@ -140,12 +141,12 @@ def start(run, before):
         return
     remember_start(before)
     run.stage, run.tail, run.read = "", "", 0
-    run.process = experiments.start(run.name, run.overrides, run.log)
+    run.process = start_experiment(run.name, run.overrides, run.log)
     run.state, run.began, run.tries = "running", time.monotonic(), run.tries + 1
 
 
 def end(run):
-    if run.name in experiments.finished():
+    if run.name in finished():
         run.state, run.seconds = "done", time.monotonic() - run.began
     elif LOCK_ERROR.search(run.text()) and run.tries < LOCK_TRIES:
         run.state, run.began = "waiting", time.monotonic() + 10

@@ -38,7 +38,7 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def start(name: str, overrides, log: Path) -> subprocess.Popen:
+def start_experiment(name: str, overrides, log: Path) -> subprocess.Popen:
     """Run the experiment in a session of its own: Ctrl-C reaches the command only, which then
     stops its members; the kernel stops them where the command has been killed."""
     log.parent.mkdir(parents=True, exist_ok=True)

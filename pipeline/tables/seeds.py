@@ -148,8 +148,7 @@ def other_seed(own, folder, reference) -> bool:
 
 
 def has_same_settings(one: Params, other: Params, method) -> bool:
-    known = {**other.representation, **other.classifier}
-    return method in known and settings(one, method) == settings(other, method)
+    return method in other.methods() and settings(one, method) == settings(other, method)
 
 
 def identity(run, method) -> str | None:
