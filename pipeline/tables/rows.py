@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.params.plain import flatten, plain
+from pipeline.params.plain import flatten
 from pipeline.percent import percent
+from pipeline.runs.dvc_lock import made_from, settings_of
 from pipeline.runs.finished import Finished, Result
-from pipeline.runs.made_from import inputs
 from pipeline.tables.intervals import Interval, Summary, paired_interval, summary
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
@@ -68,17 +68,26 @@ class Row:
         return own - other, paired_interval(own - other, *replicates)
 
 
-def settings(params, method) -> dict[str, str]:
+def settings(run: Finished, method) -> dict[str, str]:
     """The params that affect the method: its own block's keys as they are, those of what it starts
-    from under ``representation.``, and the shared sections; defaults written out."""
-    block = params.method(method)
-    start = block.start
-    values = flatten(plain(block))
-    if start:
-        values |= flatten(plain(params.method(start)), "representation.")
+    from under ``representation.``, and the shared sections; defaults written out, as they were when
+    it was made."""
+    own, *others = run.params.ancestry(method)
+    made = made_with(run, own)
+    values = flatten(made["method"])
+    for other in others:
+        prefix = "classifier." if run.params.method(other).start else "representation."
+        values |= flatten(made_with(run, other)["method"], prefix)
+    first = made_with(run, [own, *others][-1])
+    predicted = settings_of(run.locked, run.params, "predict", method)
+    shared = {**predicted, **first, "detector": predicted["detector"] | first["detector"]}
     for section in SHARED:
-        values |= flatten(plain(getattr(params, section)), f"{section}.")
+        values |= flatten(shared.get(section, {}), f"{section}.")
     return values
+
+
+def made_with(run, name) -> dict:
+    return settings_of(run.locked, run.params, run.params.method(name).stage, name)
 
 
 def seed_of(params, method) -> int | None:
@@ -93,7 +102,7 @@ def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
     """
     rows, warned = {}, set()
     for run, method in pairs:
-        values = settings(run.params, method)
+        values = settings(run, method)
         row = rows.setdefault((method, json.dumps(values, sort_keys=True)), Row(method, values))
         add(row, seed_of(run.params, method), run, warned)
         name = names.get(run.name)
@@ -130,7 +139,8 @@ def add(row, seed, run, warned):
 def warn_of_other_code(rows) -> None:
     """A mean over seeds that different code has run is not one of equals."""
     for row in rows:
-        known = [found for run, _ in row.runs.values() if (found := inputs(run, row.method))]
+        about = [(run.locked, run.params, row.method) for run, _ in row.runs.values()]
+        known = [found for run in about if (found := made_from(*run))]
         if paths := differing(known):
             print(
                 f"warning: the {len(row.runs)} runs of {row.title} were not made by the same code: "
