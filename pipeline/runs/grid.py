@@ -115,7 +115,7 @@ def overridden(params_file: Path, overrides) -> dict:
 
 def check_paths(params: Params) -> None:
     """DVC runs members in temporary copies of what git has; a relative path starts from there."""
-    written = {"data.source": params.data.source, "detector.weights": params.detector.weights}
+    written = {**params.data.paths(), "detector.weights": params.detector.weights}
     written |= {f"pretrained.{name}.weights": p.weights for name, p in params.pretrained.items()}
     for key, value in written.items():
         path = Path(value or "").expanduser()

@@ -68,7 +68,7 @@ def entry_points(params, stage, name, root) -> list[str]:
     """The stage's own script, and what is found by its name in params.yaml or by its folder."""
     found = [f"stages/{stage}.py"]
     if stage == "prepare":
-        return [*found, f"pipeline/data/sources/{Path(params.data.source).stem}.py"]
+        return [*found, f"pipeline/data/sources/{params.data.source}.py"]
     if stage == "report":
         sections = root / "pipeline" / "reporting" / "sections"
         return found + [str(file.relative_to(root)) for file in sorted(sections.glob("*.py"))]
@@ -100,7 +100,7 @@ def part_files(params, stage, name) -> list[Path]:
 def files_read(params, stage, name) -> dict[str, Path]:
     """Key of params.yaml -> the file on this machine; a URL is known by its name."""
     if stage == "prepare":
-        return {}
+        return params.data.files()
     if stage not in ("train_representation", "train_classifier"):
         return {}
     first = params.method(params.ancestry(name)[-1])

@@ -8,14 +8,14 @@ from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401
-from pipeline.data.sources.symbols import generate
+from pipeline.data.sources.symbols import Data
 from pipeline.files import read_json
-from pipeline.params import SYMBOLS_SOURCE, Augmentation, SymbolsData
+from pipeline.params import Augmentation
 from pipeline.training import augmentation
 
 SCALE = [96, 96]
-DATA = SymbolsData(
-    name="symbols", source=SYMBOLS_SOURCE, categories=8, train_images=10, val_images=2,
+DATA = Data(
+    name="symbols", source="symbols", categories=8, train_images=10, val_images=2,
     image_size=96,
 )  # fmt: skip
 COPY_PASTE = Augmentation(scale_jitter=[0.8, 1.25], flip=0.5, copy_paste=100)
@@ -25,7 +25,7 @@ COPY_PASTE = Augmentation(scale_jitter=[0.8, 1.25], flip=0.5, copy_paste=100)
 def folder(tmp_path_factory):
     init_default_scope("mmdet")
     out = tmp_path_factory.mktemp("symbols")
-    generate(DATA, out)
+    DATA.prepare(out)
     return out
 
 
