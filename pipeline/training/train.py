@@ -21,6 +21,7 @@ import pipeline.training.batches  # noqa: F401  (registers the samplers with mme
 from pipeline.compute.checkpoints import Stopped, checkpoint_files, newest_checkpoint
 from pipeline.compute.run_folder import training_folder
 from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, workers_end
+from pipeline.detection.families import family_of, family_of_state
 from pipeline.detection.phases import freeze_representation
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
@@ -34,7 +35,6 @@ from pipeline.training.scalars import FollowHook
 from pipeline.training.start import check_start
 
 FUNCTIONS.register_module(module=survive_signals)
-STATISTICS = ("roi_head.bbox_head.loss_cls.", "roi_head.hallucination.")
 RUNNER_KEYS = (
     "work_dir", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
     "default_hooks", "custom_hooks", "load_from", "resume", "launcher", "env_cfg",
@@ -133,7 +133,8 @@ def without_statistics(weights: Path, folder: Path) -> Path:
     The classifier stage starts both at zero, as the official one does.
     """
     state = torch.load(weights, map_location="cpu", weights_only=True)
-    kept = {key: value for key, value in state.items() if not key.startswith(STATISTICS)}
+    statistics = family_of_state(state).STATISTICS
+    kept = {key: value for key, value in state.items() if not key.startswith(statistics)}
     if len(kept) == len(state):
         return weights
     torch.save(kept, folder / "start.pth")
@@ -163,8 +164,8 @@ def complete_config(params, name, work_dir):
     config = build_config(params, name, work_dir)
     start = params.method(name).start
     if start in params.pretrained:
-        imported = Config.fromfile(Path("models", start, "config.py")).model.roi_head.bbox_head
-        config.model.roi_head.bbox_head.reg_class_agnostic = imported.reg_class_agnostic
+        imported = Config.fromfile(Path("models", start, "config.py")).model
+        family_of(config.model).same_boxes(config.model, imported)
     return config
 
 
