@@ -7,6 +7,7 @@ there, the detector from configs/detectors/.
 from mmengine.config import Config
 
 from pipeline.data.places import categories, image_folder, index_folder
+from pipeline.detection.families import family_of
 from pipeline.detection.model import build_model, detector_config
 from pipeline.params import Classifier, Params
 from pipeline.training import augmentation
@@ -40,7 +41,7 @@ def build_config(params: Params, name: str, work_dir) -> Config:
     block = params.method(name)
     config = detector_config(params)
     config.model = build_model(params, block, config.model)
-    masks = "mask_head" in config.model["roi_head"]
+    masks = family_of(config.model).has_masks(config.model)
     config.train_dataloader = train_dataloader(params, block, masks)
     config.optim_wrapper = optimizer(params, block)
     config.param_scheduler = schedulers(params, block)
