@@ -21,9 +21,7 @@ def complete(model, classes, loss, prior=None, predictor=None, features=None, pr
     for name, value in dict(predictor=predictor, features=features, proposals=proposals).items():
         if value:
             found = value["type"] if isinstance(value, dict) else value
-            raise ValueError(
-                f"{name} is {found}, but a one-stage detector has no {name}; remove it"
-            )
+            raise ValueError(f"{name} is {found}, but a one-stage detector has no {name}; remove it")
     model["bbox_head"].update(
         type="LongTailRetinaHead", num_classes=classes, prior=prior, loss_cls=loss
     )
