@@ -10,7 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
+from pipeline.data.places import categories
 from pipeline.detection.families import family_of
+from pipeline.detection.model import config_of, statistic
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Params
 from pipeline.runs import git_state
@@ -26,7 +28,9 @@ def calibrate(params: Params, name: str) -> None:
     start = Path("models", block.start)
     check_start(params, start)
     config = Config.fromfile(start / "config.py")
-    part = with_statistics(params, block.calibrator)
+    part = config_of(
+        block.calibrator, len(categories(params)), lambda which: statistic(params, which)
+    )
     check_scores(config, part, name, block)
     family_of(config.model).calibrate(config.model, part)
     with atomic_folder(Path("models", name)) as out:

@@ -34,6 +34,15 @@ def family_of(model) -> ModuleType:
     return found[0]
 
 
+def family_of_state(state: dict) -> ModuleType:
+    """Of a state dict; ``ValueError`` where it has no classifier that we know."""
+    for family in families():
+        if family.columns(state) is not None:
+            return family
+    known = ", ".join(f"{family.CLASSIFIER} ({family.NAME})" for family in families())
+    raise ValueError(f"holds no {known}")
+
+
 def layers(model) -> dict:
     """name in params.yaml -> module: fc_cls, fc_reg, rpn, mask_head, as far as ``model`` has them.
 

@@ -4,6 +4,7 @@ from . import has
 
 NAME = "one_stage"
 HEAD = "bbox_head."
+CLASSIFIER = f"{HEAD}retina_cls.weight"
 STATISTICS = (f"{HEAD}loss_cls.",)
 TRANSLATED = {}
 DELTAS = 4
@@ -21,7 +22,9 @@ def complete(model, classes, loss, prior=None, predictor=None, features=None, pr
     for name, value in dict(predictor=predictor, features=features, proposals=proposals).items():
         if value:
             found = value["type"] if isinstance(value, dict) else value
-            raise ValueError(f"{name} is {found}, but a one-stage detector has no {name}; remove it")
+            raise ValueError(
+                f"{name} is {found}, but a one-stage detector has no {name}; remove it"
+            )
     model["bbox_head"].update(
         type="LongTailRetinaHead", num_classes=classes, prior=prior, loss_cls=loss
     )
@@ -41,6 +44,10 @@ def layers(model) -> dict:
     return {"fc_cls": model.bbox_head.retina_cls, "fc_reg": model.bbox_head.retina_reg}
 
 
+def loss_config(model) -> dict:
+    return model["bbox_head"]["loss_cls"]
+
+
 def loss_of(model):
     """The classification loss of a built detector."""
     return model.bbox_head.loss_cls
@@ -56,18 +63,15 @@ def has_masks(model) -> bool:
 
 def columns(state) -> int | None:
     """Columns of the scores before their activation; None where ``state`` is of another family."""
-    weight = state.get(f"{HEAD}retina_cls.weight")
+    weight = state.get(CLASSIFIER)
     return None if weight is None else len(weight) // anchors(state)
 
 
 def classifier(state):
-    """Weights [columns, D] and biases [columns], each a mean over the anchors of a place."""
+    """Weights [columns, D], those of a place's anchors in one row, and biases [columns], a mean."""
     weight, bias = (state[f"{HEAD}retina_cls.{name}"] for name in ("weight", "bias"))
-    count = anchors(state)
-    return (
-        weight.reshape(count, len(weight) // count, -1).mean(dim=0),
-        bias.reshape(count, -1).mean(dim=0),
-    )
+    by_anchor = weight.reshape(anchors(state), columns(state), -1)
+    return by_anchor.transpose(0, 1).flatten(1), bias.reshape(len(by_anchor), -1).mean(dim=0)
 
 
 def anchors(state) -> int:

@@ -5,6 +5,7 @@ from . import has
 NAME = "two_stage"
 BOX_HEAD = "roi_head.bbox_head."
 FEATURES = "roi_head.hallucination."
+CLASSIFIER = f"{BOX_HEAD}fc_cls.weight"
 STATISTICS = (f"{BOX_HEAD}loss_cls.", FEATURES)
 # The names of BACL's own code [BACL:mmdet/models/losses/fcbl.py, fhm_convfc_bbox_head.py].
 TRANSLATED = {
@@ -55,6 +56,10 @@ def layers(model) -> dict:
     return {**found, "mask_head": head.mask_head} if head.with_mask else found
 
 
+def loss_config(model) -> dict:
+    return model["roi_head"]["bbox_head"]["loss_cls"]
+
+
 def loss_of(model):
     """The classification loss of a built detector."""
     return model.roi_head.bbox_head.loss_cls
@@ -72,7 +77,7 @@ def has_masks(model) -> bool:
 
 def columns(state) -> int | None:
     """Columns of the scores before their activation; None where ``state`` is of another family."""
-    weight = state.get(f"{BOX_HEAD}fc_cls.weight")
+    weight = state.get(CLASSIFIER)
     return None if weight is None else len(weight)
 
 
@@ -93,8 +98,7 @@ def adopt(model, state, classes) -> str:
             f"each of the {classes} classes) are understood"
         )
     model["roi_head"]["bbox_head"]["reg_class_agnostic"] = rows == 4
-    own_loss = model["roi_head"]["bbox_head"]["loss_cls"]["type"]
-    if own_loss == "fcbl" and f"{FEATURES}mean" in state:
+    if loss_config(model)["type"] == "fcbl" and f"{FEATURES}mean" in state:
         model["roi_head"].update(type="FeatureRoIHead", features=dict(type="hallucination"))
     return "class-agnostic" if rows == 4 else "class-specific"
 
