@@ -12,9 +12,9 @@ from finished_runs import add_experiment, git, make_repository, metrics, setting
 from tracking_project import write_project
 
 from pipeline import presets
-from pipeline.runs import experiments
 from pipeline.ablation.members import Run
 from pipeline.ablation.progress import Progress
+from pipeline.runs import experiments
 from pipeline.runs.grid import Member
 
 ODD = "a b?c#d%20ü;'e"
