@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.params.methods import PARTS, Trained
-from pipeline.params.plain import flatten, plain
+from pipeline.params.plain import flatten
 from pipeline.percent import percent
+from pipeline.runs.dvc_lock import made_from, settings_of
 from pipeline.runs.finished import Finished, Result
-from pipeline.runs.made_from import inputs
 from pipeline.tables.intervals import Interval, Summary, paired_interval, summary
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
@@ -70,25 +70,32 @@ class Row:
         return own - other, paired_interval(own - other, *replicates)
 
 
-def settings(params, method) -> dict[str, str]:
+def settings(run: Finished, method) -> dict[str, str]:
     """The params that affect the method: its own block's keys as they are, those of what it starts
-    from under ``representation.`` (under ``classifier.`` those of a calibrated classifier), and the
-    shared sections; defaults written out."""
-    own, *before = params.ancestry(method)
-    values = flat(params.method(own))
-    for name in before:
-        start = params.method(name)
-        values |= flat(start, "classifier." if start.start else "representation.")
+    from under ``representation.``, and the shared sections; defaults written out, as they were when
+    it was made."""
+    own, *others = run.params.ancestry(method)
+    made = made_with(run, own)
+    values = flat(made["method"])
+    for other in others:
+        prefix = "classifier." if run.params.method(other).start else "representation."
+        values |= flat(made_with(run, other)["method"], prefix)
+    first = made_with(run, [own, *others][-1])
+    predicted = settings_of(run.locked, run.params, "predict", method)
+    shared = {**predicted, **first, "detector": predicted["detector"] | first["detector"]}
     for section in SHARED:
-        values |= flatten(plain(getattr(params, section)), f"{section}.")
+        values |= flatten(shared.get(section, {}), f"{section}.")
     return values
 
 
 def flat(method, prefix="") -> dict[str, str]:
     """A part that the method does without is of the type "none"."""
-    values = plain(method)
-    without = {key: {"type": NONE} for key in PARTS if key in values and values[key] is None}
-    return flatten(values | without, prefix)
+    without = {key: {"type": NONE} for key in PARTS if key in method and method[key] is None}
+    return flatten(method | without, prefix)
+
+
+def made_with(run, name) -> dict:
+    return settings_of(run.locked, run.params, run.params.method(name).stage, name)
 
 
 def seed_of(params, method) -> int | None:
@@ -104,7 +111,7 @@ def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
     """
     rows, warned = {}, set()
     for run, method in pairs:
-        values = settings(run.params, method)
+        values = settings(run, method)
         row = rows.setdefault((method, json.dumps(values, sort_keys=True)), Row(method, values))
         add(row, seed_of(run.params, method), run, warned)
         name = names.get(run.name)
@@ -141,7 +148,8 @@ def add(row, seed, run, warned):
 def warn_of_other_code(rows) -> None:
     """A mean over seeds that different code has run is not one of equals."""
     for row in rows:
-        known = [found for run, _ in row.runs.values() if (found := inputs(run, row.method))]
+        about = [(run.locked, run.params, row.method) for run, _ in row.runs.values()]
+        known = [found for run in about if (found := made_from(*run))]
         if paths := differing(known):
             print(
                 f"warning: the {len(row.runs)} runs of {row.title} were not made by the same code: "

@@ -8,6 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import params
+from pipeline.data.sources import files
 from pipeline.params.compute import seconds_of
 from pipeline.params.notes import notes
 from pipeline.params.parts import Loss
@@ -125,9 +126,9 @@ def test_every_preset_is_valid(root):
         ("classifier.bacl.loss.weight_start_epoch", 12, ["weight_start_epoch", "12", "0 to 11"]),
         ("classifier.bacl.features.start_epoch", 12, ["features.start_epoch", "12", "0 to 11"]),
         ("seed", "one", ["seed", "'one'", "a whole number"]),
-        ("data.source", "", ["data.source", "symbols.py", "a folder"]),
-        ("data.source", None, ["data.source", "a folder"]),
-        ("data.source", "pipeline/data/symbol.py", ["data.source", "lvis.py"]),
+        ("data.source", "", ["data.source", "allowed: files, lvis, symbols"]),
+        ("data.source", None, ["data.source", "allowed: files, lvis, symbols"]),
+        ("data.source", "pipeline/data/symbol.py", ["data.source", "allowed: files, lvis"]),
         ("data.exponent", None, ["data.exponent", "None", "a number"]),
     ],
 )
@@ -149,9 +150,9 @@ def test_a_method_is_named_as_files_and_commands_can_be(raw, name):
 
 
 def test_images_are_found_from_home_and_from_a_temporary_copy(tmp_path, monkeypatch):
-    split = params.SplitFiles(annotations="a.json", images="../photos")
-    home = params.SplitFiles(annotations="a.json", images="~/photos")
-    data = params.FilesData(name="own", source=".", train=split, val=home)
+    split = files.Split(annotations="a.json", images="../photos")
+    home = files.Split(annotations="a.json", images="~/photos")
+    data = files.Data(name="own", source="files", annotations=".", train=split, val=home)
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert data.images("train") == tmp_path / "../photos"
@@ -206,10 +207,11 @@ def test_params_are_frozen(root):
         loaded.seed = 3
 
 
-@pytest.mark.parametrize("place", ["source", "train.images", "val.images"])
+@pytest.mark.parametrize("place", ["annotations", "train.images", "val.images"])
 def test_own_files_may_not_lie_in_the_folder_that_dvc_empties(raw, place):
     split = {"annotations": "a.json", "images": "elsewhere"}
-    data = {"name": "photos", "source": "elsewhere", "train": split, "val": {**split}}
+    data = {"name": "photos", "source": "files", "annotations": "elsewhere"}
+    data |= {"train": split, "val": {**split}}
     data = changed(data, place, "data/photos/mine")
     with pytest.raises(ValueError, match=rf"^data\.{place} is 'data/photos/mine', but DVC empties"):
         params.parse(params.Params, {**raw, "data": data}, "")
@@ -289,6 +291,7 @@ def test_shell_lines_of_slurm_may_have_ends_and_tabs(raw):
 
 def test_the_home_of_nobody_is_named(raw):
     split = {"annotations": "a.json", "images": "~nobody1/photos"}
-    data = {"name": "photos", "source": "elsewhere", "train": split, "val": {**split}}
+    data = {"name": "photos", "source": "files", "annotations": "elsewhere"}
+    data |= {"train": split, "val": {**split}}
     with pytest.raises(ValueError, match="'~nobody1/photos' starts in the home of somebody"):
         params.parse(params.Params, {**raw, "data": data}, "")
