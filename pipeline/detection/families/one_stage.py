@@ -1,5 +1,9 @@
 """A head that scores every anchor of every level: RetinaNet."""
 
+from types import SimpleNamespace
+
+from mmdet.registry import MODELS
+
 from . import has
 
 NAME = "one_stage"
@@ -28,6 +32,11 @@ def complete(model, classes, loss, prior=None, predictor=None, features=None, pr
     model["bbox_head"].update(
         type="LongTailRetinaHead", num_classes=classes, prior=prior, loss_cls=loss
     )
+
+
+def build_heads(model) -> SimpleNamespace:
+    """The heads of a config alone, as a detector has them."""
+    return SimpleNamespace(bbox_head=MODELS.build(model["bbox_head"]))
 
 
 def set_test(model, settings: dict) -> None:

@@ -1,5 +1,9 @@
 """RPN, RoI head, box head and maybe a mask head: Faster and Mask R-CNN."""
 
+from types import SimpleNamespace
+
+from mmdet.registry import MODELS
+
 from . import has
 
 NAME = "two_stage"
@@ -37,6 +41,13 @@ def complete(model, classes, loss, prior=None, predictor=None, features=None, pr
     if proposals:
         rpn = model["train_cfg"]["rpn_proposal"]
         rpn.update(max_per_img=proposals, nms_pre=max(rpn["nms_pre"], proposals))
+
+
+def build_heads(model) -> SimpleNamespace:
+    """The heads of a config alone, as a detector has them."""
+    return SimpleNamespace(
+        rpn_head=MODELS.build(model["rpn_head"]), roi_head=MODELS.build(model["roi_head"])
+    )
 
 
 def set_test(model, settings: dict) -> None:
