@@ -5,13 +5,12 @@ reads   params.yaml (calibration.<name>), data/<dataset>/categories.csv,
 writes  models/<name>/: the same weights.pth, config.py with the calibration, environment.json
 """
 
-from pipeline import params
 from pipeline.compute.stage import run_stage
+from pipeline.params.scope import load_for
 
 
 def calibrate(name: str) -> None:
-    settings = params.load()
-    params.require_name(settings.calibration, name, "calibration")
+    settings = load_for("calibrate", name)
     from pipeline.training.calibrate import calibrate as run
 
     run(settings, name)

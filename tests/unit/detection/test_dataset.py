@@ -1,4 +1,4 @@
-"""What a training image looks like depends on (seed, epoch, index, repeat) alone, and boxes stay right."""
+"""A training image follows from (seed, epoch, index, repeat) alone, and its boxes stay right."""
 
 from dataclasses import replace
 
@@ -11,14 +11,14 @@ from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401
 from pipeline.data.index import write_index
-from pipeline.data.sources.symbols import generate
+from pipeline.data.sources.symbols import Data
 from pipeline.files import read_json
-from pipeline.params import SYMBOLS_SOURCE, Augmentation, SymbolsData
+from pipeline.params import Augmentation
 from pipeline.training import augmentation
 
 SCALE = [96, 96]
-DATA = SymbolsData(
-    name="symbols", source=SYMBOLS_SOURCE, categories=8, train_images=10, val_images=2,
+DATA = Data(
+    name="symbols", source="symbols", categories=8, train_images=10, val_images=2,
     image_size=96,
 )  # fmt: skip
 COPY_PASTE = Augmentation(scale_jitter=[0.8, 1.25], flip=0.5, copy_paste=100)
@@ -28,7 +28,7 @@ COPY_PASTE = Augmentation(scale_jitter=[0.8, 1.25], flip=0.5, copy_paste=100)
 def folder(tmp_path_factory):
     init_default_scope("mmdet")
     out = tmp_path_factory.mktemp("symbols")
-    generate(DATA, out)
+    DATA.prepare(out)
     return out
 
 
@@ -90,9 +90,7 @@ def test_the_first_time_is_seeded_as_before_there_were_repeats(numbers):
 def test_places_are_those_among_the_images_with_objects(folder, tmp_path):
     document = read_json(folder / "train.json")
     left_out = {image["id"] for image in document["images"][::3]}
-    document["annotations"] = [
-        a for a in document["annotations"] if a["image_id"] not in left_out
-    ]
+    document["annotations"] = [a for a in document["annotations"] if a["image_id"] not in left_out]
     write_index(tmp_path, document)
     dataset = build(folder, ann_file=tmp_path)
     positions = dataset.index.with_objects()

@@ -8,8 +8,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 import pipeline.detection  # noqa: F401
-from pipeline.data.sources.files import prepare_files
-from pipeline.params import Augmentation, FilesData, SplitFiles
+from pipeline.data.sources.files import Data, Split
+from pipeline.params import Augmentation
 from pipeline.training import augmentation
 
 SIZE = 64
@@ -29,9 +29,9 @@ def build(folder, boxes):
         document["annotations"].append(annotation)
         document["categories"].append({"id": number, "name": str(number)})
     (folder / "train.json").write_text(json.dumps(document))
-    split = SplitFiles(annotations="train.json", images=str(folder))
-    data = FilesData(name="boxes", source=str(folder), train=split, val=split)
-    prepare_files(data, folder / "out")
+    split = Split(annotations="train.json", images=str(folder))
+    data = Data(name="boxes", source="files", annotations=str(folder), train=split, val=split)
+    data.prepare(folder / "out")
     settings = Augmentation(flip=0.0, copy_paste=100)
     return DATASETS.build(dict(
         type="SeededDataset", seed=0,

@@ -110,7 +110,9 @@ def test_a_layer_that_the_detector_lacks_is_named_unless_all_are_meant(config):
     block = SimpleNamespace(train=LAYERS, reinit=())
     check_layers(model, "crt", block)
     block.train = ["fc_cls", "mask_head"]
-    with pytest.raises(ValueError, match=r"classifier\.crt\.train names mask_head, .* has: fc_cls,"):
+    with pytest.raises(
+        ValueError, match=r"classifier\.crt\.train names mask_head, .* has: fc_cls,"
+    ):
         check_layers(model, "crt", block)
     block.train, block.reinit = LAYERS, ["mask_head"]
     with pytest.raises(ValueError, match=r"classifier\.crt\.reinit names mask_head"):

@@ -7,7 +7,6 @@ import torch
 from mmdet.registry import MODELS
 
 from pipeline import params
-from pipeline.data.sources import symbols
 from pipeline.training.backbone import check_backbone, initialised_from
 from pipeline.training.start import check_data, check_weights_file
 from pipeline.training.train import build_runner, check_precision
@@ -57,7 +56,7 @@ def test_training_starts_from_the_backbone_of_the_file(root, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     smoke = params.load(root / "configs" / "presets" / "smoke.yaml")
     small = replace(smoke.data, train_images=9, val_images=1)
-    symbols.generate(small, tmp_path / "data" / "symbols")
+    small.prepare(tmp_path / "data" / "symbols")
     fresh = build_runner(replace(smoke, data=small), "bce", tmp_path / "fresh", None).model.backbone
     with torch.no_grad():
         fresh.conv1.weight.fill_(0.5)

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from pipeline import params
-from pipeline.data.sources import symbols
 from pipeline.detection.families import layers
 from pipeline.params.parts import Loss, Predictor
 from pipeline.training.starting_weights import taken_over
@@ -24,7 +23,7 @@ def settings(root, tmp_path_factory):
     smoke = replace(smoke, data=replace(smoke.data, train_images=9, val_images=1))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        symbols.generate(smoke.data, folder / "data" / "symbols")
+        smoke.data.prepare(folder / "data" / "symbols")
         model = build_runner(smoke, "softmax", folder / "softmax", None).model
         state = {key: torch.full_like(v, 0.25) if v.is_floating_point() else v
                  for key, v in model.state_dict().items()}  # fmt: skip
@@ -95,7 +94,9 @@ def test_another_shape_names_what_to_do(settings, tmp_path):
     state[f"{LAYER}weight"] = torch.zeros(15, 1024)
     torch.save(state, tmp_path / "wider.pth")
     block = SimpleNamespace(reinit=[])
-    with pytest.raises(ValueError, match=r"fc_cls\.weight is \[15, 1024\].*classifier\.crt\.reinit"):
+    with pytest.raises(
+        ValueError, match=r"fc_cls\.weight is \[15, 1024\].*classifier\.crt\.reinit"
+    ):
         taken_over(str(tmp_path / "wider.pth"), model, "crt", block, tmp_path)
     block.reinit = ["fc_cls"]
     taken_over(str(tmp_path / "wider.pth"), model, "crt", block, tmp_path)
