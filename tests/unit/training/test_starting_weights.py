@@ -36,7 +36,7 @@ def crt(settings, **block):
         settings.classifier["bacl"], start="softmax", loss=Loss("cross_entropy"), features=None,
         prior=None,
     )  # fmt: skip
-    return replace(settings, classifier={"crt": replace(plain, **block)})
+    return replace(settings, classifier={**settings.classifier, "crt": replace(plain, **block)})
 
 
 def begun(settings, tmp_path, name="crt"):
