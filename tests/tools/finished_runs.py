@@ -20,7 +20,7 @@ def settings(seed=0, methods=("softmax", "bacl"), **bacl):
     block = {"from": "bce", "loss": {"type": "fcbl"}, "epochs": 12} | bacl
     return {
         "seed": seed,
-        "data": {"name": "blocks", "source": "pipeline/data/sources/symbols.py"},
+        "data": {"name": "blocks", "source": "symbols"},
         "detector": {"config": "faster_rcnn_r18_fpn", "image_scale": [96, 96]},
         "train": {"batch_size": 16, "learning_rate": 0.04},
         "representation": {

@@ -69,8 +69,8 @@ def test_what_is_wrong_is_named_before_anything_runs(load, text, message):
 
 def test_relative_data_is_refused_with_the_absolute_path(load, root, tmp_path):
     text = (root / "configs/presets/own_data.yaml").read_text(encoding="utf-8")
-    source = next(line for line in text.splitlines() if line.strip().startswith("source:"))
-    (tmp_path / "params.yaml").write_text(text.replace(source, "  source: ../own"))
+    folder = next(line for line in text.splitlines() if line.strip().startswith("annotations:"))
+    (tmp_path / "params.yaml").write_text(text.replace(folder, "  annotations: ../own"))
     (tmp_path / "grid.yaml").write_text("members: {a: []}")
     with pytest.raises(ValueError, match=f"write '{root.parent / 'own'}'"):
         load_grid(tmp_path / "grid.yaml", tmp_path / "params.yaml")

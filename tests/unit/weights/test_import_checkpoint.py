@@ -20,7 +20,6 @@ import pipeline.detection  # noqa: F401
 from pipeline import params
 from pipeline.compute.complete import complete
 from pipeline.data.places import categories
-from pipeline.data.sources import symbols
 from pipeline.detection.model import build_model, detector_config
 from pipeline.files import file_digest, read_json
 from pipeline.training import __main__ as command
@@ -36,7 +35,7 @@ def made(root, tmp_path_factory):
     """A folder with a few images of the smoke preset."""
     folder = tmp_path_factory.mktemp("import")
     smoke = params.load(root / "configs/presets/smoke.yaml")
-    symbols.generate(replace(smoke.data, train_images=9, val_images=4), folder / "data/symbols")
+    replace(smoke.data, train_images=9, val_images=4).prepare(folder / "data/symbols")
     return folder, smoke
 
 

@@ -1,0 +1,21 @@
+"""Correct the scores of a trained method; nothing is trained.
+
+reads   params.yaml (calibration.<name>), data/<dataset>/categories.csv,
+        models/<the method named by `from`>/
+writes  models/<name>/: the same weights.pth, config.py with the calibration, environment.json
+"""
+
+from pipeline import params
+from pipeline.compute.stage import run_stage
+
+
+def calibrate(name: str) -> None:
+    settings = params.load()
+    params.require_name(settings.calibration, name, "calibration")
+    from pipeline.training.calibrate import calibrate as run
+
+    run(settings, name)
+
+
+if __name__ == "__main__":
+    run_stage(calibrate, __doc__, takes_name=True)
