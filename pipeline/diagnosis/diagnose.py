@@ -35,7 +35,7 @@ def build(data: Path, predictions: Path, model: Path, folder: Path) -> None:
         write_table(out / "objects.csv", objects(truth, detections))
         write_table(out / "calibration.csv", bins)
         write_table(out / "classes.csv", classes(matches))
-        write_classifier(out, model / "weights.pth", categories)
+        write_classifier(out, model / "classifier.npz", categories)
         write_confusion(out, history, categories)
         write_sampling(out, history, categories)
 

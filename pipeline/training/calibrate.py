@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.data.places import categories
+from pipeline.detection import class_weights
 from pipeline.detection.families import family_of
 from pipeline.detection.model import config_of, statistic
 from pipeline.files import atomic_folder, write_json
@@ -34,7 +35,8 @@ def calibrate(params: Params, name: str) -> None:
     check_scores(config, part, name, block)
     family_of(config.model).calibrate(config.model, part)
     with atomic_folder(Path("models", name)) as out:
-        shutil.copyfile(start / "weights.pth", out / "weights.pth")
+        for file in ("weights.pth", class_weights.FILE):
+            shutil.copyfile(start / file, out / file)
         config.dump(out / "config.py")
         write_json(out / "environment.json", origin(name, block))
 
