@@ -43,7 +43,7 @@ BY_NAME = (  # folders whose files are called as params.yaml or the page calls t
     *("pipeline/data/sources", "pipeline/reporting/sections"),
 )
 LONGEST_STAGE = 45
-WITHOUT_TORCH = ("prepare", "fetch_checkpoint", "evaluate", "seeds", "report", "track")
+WITHOUT_TORCH = ("prepare", "fetch_checkpoint", "evaluate", "diagnose", "seeds", "report", "track")
 
 
 @cache

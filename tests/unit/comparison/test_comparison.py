@@ -14,6 +14,7 @@ from pipeline.comparison.mlflow_runs import unflatten
 from pipeline.comparison.selection import check_same_data, select
 from pipeline.params import Params, load, parse
 from pipeline.params.plain import flatten, plain, resolved
+from pipeline.params.scope import what_it_reads
 from pipeline.runs.finished import Finished, Result, parse_metrics, parse_replicates
 from pipeline.tables.compared import Table, default_metrics, make_column, make_columns
 from pipeline.tables.formats import to_csv, to_markdown, to_tex
@@ -320,10 +321,15 @@ def test_a_text_that_looks_like_a_number_comes_back():
 
 
 def with_inputs(finished, code):
-    """As if ``code`` (md5) had trained it."""
-    stage = {"deps": [{"path": "pipeline/training/loop.py", "md5": code}]}
+    """As if ``code`` (a digest) had trained it."""
+
+    def noted(stage, name):
+        reads = what_it_reads(finished.params, stage, name)
+        entry = {"params": reads, "code": code, "packages": {}, "files": {}}
+        return {"params": {"data/.inputs.yaml": {f"{stage}.{name}": entry}}}
+
     names = ("train_representation@bce", "train_classifier@bacl", "predict@bacl", "evaluate@bacl")
-    return replace(finished, locked=dict.fromkeys(names, stage))
+    return replace(finished, locked={name: noted(*name.split("@")) for name in names})
 
 
 def test_seeds_that_other_code_has_run_are_told(capsys):
@@ -331,7 +337,10 @@ def test_seeds_that_other_code_has_run_are_told(capsys):
     assert capsys.readouterr().err == ""
     rows_of(with_inputs(run(seed=0), "a"), with_inputs(run("b", seed=1), "b"))
     error = capsys.readouterr().err
-    assert "the 2 runs of bacl were not made by the same code: pipeline/training/loop.py" in error
+    assert (
+        "the 2 runs of bacl were not made by the same code: the code of train_classifier@bacl"
+        in error
+    )
 
 
 def test_the_sentence_says_what_is_sure_only():

@@ -363,7 +363,7 @@ def test_stage_with_masks(project):
 
 
 def test_stage_refuses_an_unknown_method(project):
-    with pytest.raises(ValueError, match="unknown method 'bacll'"):
+    with pytest.raises(ValueError, match="unknown method of evaluate 'bacll'"):
         evaluate_stage("bacll")
 
 

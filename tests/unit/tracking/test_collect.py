@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from pipeline import params as params_file
 from pipeline.params import plain as configuration
-from pipeline.runs import dvc_lock as freshness
+from pipeline.runs import dvc_lock, identity
 from pipeline.runs.digests import scan_file
 from pipeline.runs.dvc_lock import stale_stages
+from pipeline.runs.identity import INPUTS, chain_inputs
 from pipeline.tracking import collect, datasets, lineage, scale, server, stamp
 from pipeline.tracking.records import Project, clean
 
@@ -28,17 +29,11 @@ LOCK = """\
 schema: '2.0'
 stages:
   train_representation@bce:
-    params:
-      params.yaml:
-        seed: 0
     outs:
     - {path: models/bce, md5: aaa.dir}
   train_classifier@bacl:
     deps:
     - {path: models/bce/weights.pth, md5: DEP}
-    params:
-      params.yaml:
-        classifier.bacl.loss.alpha: ALPHA
     outs:
     - {path: models/bacl, md5: bbb.dir}
   evaluate@bacl:
@@ -47,9 +42,6 @@ stages:
     outs:
     - {path: reports/metrics/bacl.json, md5: ccc}
   evaluate@gone:
-    params:
-      params.yaml:
-        classifier.gone: {epochs: 1}
     outs:
     - {path: reports/metrics/gone.json, md5: ddd}
   report:
@@ -76,7 +68,8 @@ def write(path, text):
 
 def project(folder, **more):
     params = params_file.load(folder / "params.yaml")
-    return Project(folder, params, {"train": stamp.FileScan("d1", 4)}, **more)
+    splits = {"train": stamp.FileScan("d1", 4)}
+    return Project(folder, params, splits, inputs=chain_inputs(params), **more)
 
 
 def by_stage(project):
@@ -204,18 +197,24 @@ def test_files_of_a_method_that_params_has_not_are_left_out(folder):
 
 
 @pytest.mark.parametrize(
-    ("alpha", "dep", "stale"),
+    ("changed", "dep", "stale"),
     [
-        ("0.85", WEIGHTS_MD5, set()),
-        ("0.5", WEIGHTS_MD5, DOWNSTREAM),
-        ("0.85", "of-the-old-representation", DOWNSTREAM),
+        ({}, WEIGHTS_MD5, set()),
+        ({"params": {"method": {"loss": {"type": "fcbl", "alpha": 0.5}}}}, WEIGHTS_MD5, DOWNSTREAM),
+        ({"code": "of another commit"}, WEIGHTS_MD5, DOWNSTREAM),
+        ({"packages": {"torch": "2.0.0"}}, WEIGHTS_MD5, DOWNSTREAM),
+        ({}, "of-the-old-representation", DOWNSTREAM),
     ],
 )
-def test_outputs_of_other_params_or_inputs_are_stale(folder, alpha, dep, stale):
+def test_outputs_of_other_params_code_or_inputs_are_stale(folder, changed, dep, stale):
     write(folder / "models/bce/weights.pth", "weights")
-    write(folder / "dvc.lock", LOCK.replace("ALPHA", alpha).replace("DEP", dep))
+    write(folder / "dvc.lock", LOCK.replace("DEP", dep))
     params = params_file.load(folder / "params.yaml")
-    found = stale_stages(folder, params, stamp.FileScanner({}).md5_of)
+    stages, today = dvc_lock.locked_stages(folder, params), chain_inputs(params)
+    ran_with = {"train_classifier.bacl": today["train_classifier@bacl"] | changed}
+    stages["train_classifier@bacl"]["params"] = {str(INPUTS): ran_with}
+    scanner = stamp.FileScanner({})
+    found = stale_stages(stages, today, lambda path: scanner.md5_of(folder / path))
     assert found == stale
     records = by_stage(project(folder, stale=found))
     assert ("train_classifier@bacl" in records) == (not stale)
@@ -233,23 +232,24 @@ def test_a_running_training_is_read_from_where_it_writes(folder):
 def test_the_hash_ignores_where_the_work_runs_and_sees_everything_else(folder):
     text = (folder / "params.yaml").read_text()
 
-    def hash_of(changed, digests=("d",)):
+    def hash_of(changed, digest="d"):
         write(folder / "changed.yaml", changed)
-        return configuration.config_hash(params_file.load(folder / "changed.yaml"), digests)
+        inputs = chain_inputs(params_file.load(folder / "changed.yaml"))
+        return identity.configuration(inputs, {"train": digest})
 
     same = hash_of(text)
     assert hash_of(text.replace("workers: 1", "workers: 2")) == same
     assert hash_of(text.replace("experiment: bacl", "experiment: other")) == same
     assert hash_of(text.replace("alpha: 0.85", "alpha: 0.5")) != same
-    assert hash_of(text, ("e",)) != same
+    assert hash_of(text, "e") != same
 
 
 def test_seeds_of_a_configuration_are_one_group_and_other_settings_another(folder):
     text = (folder / "params.yaml").read_text()
 
     def group_of(*edit):
-        write(folder / "changed.yaml", text.replace(*edit))
-        return configuration.group(params_file.load(folder / "changed.yaml"), {"train": "d"})
+        write(folder / "params.yaml", text.replace(*edit))
+        return collect.group_tags(project(folder))["group"]
 
     same = group_of("", "")
     assert group_of("\nseed: 0", "\nseed: 7") == same
@@ -278,7 +278,7 @@ def test_the_parent_tells_hashes_commit_and_machine(folder):
 
 def test_hashes_are_those_of_stages_that_are_current(folder):
     write(folder / "dvc.lock", LOCK)
-    stages = freshness.locked_stages(folder, params_file.load(folder / "params.yaml"))
+    stages = dvc_lock.locked_stages(folder, params_file.load(folder / "params.yaml"))
     found = lineage.locked_outputs(stages, {"evaluate@bacl"})
     assert found == {
         "train_representation@bce": "models/bce aaa.dir",
