@@ -112,6 +112,27 @@ def test_no_arrow_leads_upwards_or_to_the_side():
     assert wrong == []
 
 
+def test_the_table_of_rooms_is_true():
+    """docs/architecture.md says of each room its floor and what it imports."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| *(\d*) *\| (?:`([\w.]+)/?`|ground) \|.*\| (.*) \|$", text, re.MULTILINE)
+    said, number = {}, 0
+    for label, name, imported in rows:
+        number = int(label or number)
+        names = set(re.findall(r"\w+", re.sub(r"\(.*?\)", "", imported)))
+        said[name.removesuffix(".py") or "ground"] = (number - 1, names)
+    said["stages"] = (said["stages"][0], arrows()["stages"])
+    assert said == {name: (floor(name), arrows()[name]) for names in FLOORS for name in names}
+
+
+def arrows() -> dict[str, set[str]]:
+    """Room -> the rooms that it imports, but for the ground."""
+    found = {name: set() for names in FLOORS for name in names}
+    for module in files():
+        found[room(module)] |= {room(other) for other in imports(module)}
+    return {name: others - {name, "ground"} for name, others in found.items()}
+
+
 def code_words(file: Path) -> list[tuple[int, str]]:
     """(line, word) of names, attributes, arguments and texts, but for docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
