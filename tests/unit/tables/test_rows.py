@@ -81,8 +81,8 @@ def test_the_columns_of_the_ablation_of_the_parts(root, monkeypatch):
     members = load_grid(
         root / "configs/ablations/parts.yaml", root / "configs/presets/symbols.yaml"
     )
-    assert {"features" in m.settings["classifier"]["bacl"] for m in members} == {True, False}
-    rows = rows_of(*(run(m.settings, m.label) for m in members))
+    results = {"bacl": Result(metrics(0.4))}
+    rows = rows_of(*(Finished(m.label, "", m.params, {}, results) for m in members))
     labels = label_keys(rows)
     assert labels == ["loss.margin", "loss.weight", "features.type"]
     table = Table(rows, labels, make_columns(["AP"], rows), rows[0])
@@ -120,14 +120,14 @@ def calibrated(tmp_path, monkeypatch):
 
 
 def test_a_calibration_is_affected_by_all_it_starts_from(calibrated):
-    found = settings_of(parse(Params, calibrated(), ""), "of_bacl")
+    found = settings_of(run(calibrated(), method="of_bacl"), "of_bacl")
     assert {key: found[key] for key in ("from", "type", "by")} == {
         "from": "bacl", "type": "shift", "by": "0.5",
     }  # fmt: skip
     assert found["classifier.loss.type"] == "fcbl"
     assert found["classifier.features.type"] == "none"
     assert found["representation.loss.type"] == "bce"
-    of_bce = settings_of(parse(Params, calibrated(), ""), "of_bce")
+    of_bce = settings_of(run(calibrated(), method="of_bacl"), "of_bce")
     assert of_bce["representation.loss.type"] == "bce"
     assert not any(key.startswith("classifier.") for key in of_bce)
 

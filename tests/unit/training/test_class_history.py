@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 import pipeline.detection  # noqa: F401
 from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins, group_of
 from pipeline.diagnosis.classifier import write_classifier
-from pipeline.diagnosis.confusion import write_confusion
+from pipeline.diagnosis.confused_pairs import write_confusion
 from pipeline.diagnosis.sampling import write_sampling
 from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.training.class_history import FILE, ClassHistoryHook, collect
