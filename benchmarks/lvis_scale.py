@@ -118,13 +118,12 @@ def prepare(folder):
     """(seconds, peak GB) of the stage's work."""
     code = (
         "import resource; from pathlib import Path\n"
-        "from pipeline.data.sources.files import prepare_files\n"
-        "from pipeline.params import FilesData, SplitFiles\n"
+        "from pipeline.data.sources.files import Data, Split\n"
         f"folder = {str(folder)!r}\n"
-        "split = lambda name: SplitFiles(annotations=f'{name}.json', images=f'{folder}/images')\n"
-        "data = FilesData(name='big', source=f'{folder}/annotations', train=split('train'),"
-        " val=split('val'), verify='header')\n"
-        "prepare_files(data, Path(folder, 'out'))\n"
+        "split = lambda name: Split(annotations=f'{name}.json', images=f'{folder}/images')\n"
+        "data = Data(name='big', source='files', annotations=f'{folder}/annotations',"
+        " train=split('train'), val=split('val'), verify='header')\n"
+        "data.prepare(Path(folder, 'out'))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
     )
     start = time.perf_counter()

@@ -21,9 +21,9 @@ import torch
 from mmengine.dataset import pseudo_collate
 
 from pipeline import params
-from pipeline.data.sources.files import prepare_files
+from pipeline.data.sources import files
 from pipeline.files import read_json, write_json
-from pipeline.params import Compute, FilesData, SplitFiles
+from pipeline.params import Compute
 from pipeline.params.parts import Loss
 from pipeline.training.predict import val_loader
 from pipeline.training.train import build_runner, check_device
@@ -39,7 +39,7 @@ def main():
     settings = settings_of(options, Path(options.shared).resolve(), folder)
     os.chdir(folder)
     check_device(settings.compute.gpus)
-    prepare_files(settings.data, Path("data", "sample"))
+    settings.data.prepare(Path("data", "sample"))
     baseline = next(n for n, b in settings.representation.items() if b.loss.type != "bce")
     losses, seconds, start = {}, {}, None
     for name in (baseline, "bce", "plain", "bacl"):
@@ -81,12 +81,14 @@ def settings_of(options, shared, folder):
     own = params.load(ROOT / "configs/presets" / f"{options.preset}.yaml")
     images = write_sample(shared, "v0.5" if "v0.5" in options.preset else "v1", folder, options)
     place = str(shared / SAMPLE / "val2017")
-    split = {n: SplitFiles(annotations=f"{n}.json", images=place) for n in ("train", "val")}
+    split = {n: files.Split(annotations=f"{n}.json", images=place) for n in ("train", "val")}
     short = dict(epochs=-(-options.steps * options.batch // images), milestones=[])
     bacl = replace(own.classifier["bacl"], **short)
     return replace(
         own,
-        data=FilesData(name="sample", source=str(folder / "annotations"), **split),
+        data=files.Data(
+            name="sample", source="files", annotations=str(folder / "annotations"), **split
+        ),
         detector=replace(own.detector, weights=None),
         train=replace(own.train, batch_size=options.batch, precision=options.precision),
         representation={n: replace(b, **short) for n, b in own.representation.items()},

@@ -50,7 +50,7 @@ def write_params(folder, methods):
         f"  {method}: {{loss: {{type: cross_entropy}}, epochs: {EPOCHS}}}" for method in methods
     )
     (folder / "params.yaml").write_text(
-        f"data: {{name: {NAME}, source: pipeline/data/sources/symbols.py}}\n"
+        f"data: {{name: {NAME}, source: symbols}}\n"
         "detector: {config: faster_rcnn_r50_fpn, image_scale: [640, 480]}\n"
         "train: {batch_size: 16, learning_rate: 0.02}\n"
         f"representation:\n{blocks}\nclassifier: {{}}\n"

@@ -1,22 +1,25 @@
-"""Check params.yaml, all of it: a misspelt key that no stage reads is found here.
+"""Check params.yaml, all of it, and work out what each stage's result follows from.
 
-reads   params.yaml, dvc.lock
+reads   params.yaml, dvc.lock, the code, the versions of the packages, detector.weights
 removes outputs of methods that params.yaml no longer has, where DVC can bring them back
-writes  data/.checked, so that `prepare` runs after this: DVC empties data/<name> before it
+writes  data/.inputs.yaml: an entry for each stage instance, on which it depends in dvc.yaml
 """
 
 from pipeline import params
 from pipeline.compute.stage import run_stage
-from pipeline.files import write_text
 from pipeline.params.notes import notes
+from pipeline.runs.identity import chain_inputs, write_inputs
 from pipeline.runs.leftovers import remove_leftovers
+from pipeline.training.start import check_weights_file
 
 
 def check() -> None:
     settings = params.load()
+    check_weights_file(settings.detector.weights)
     for line in (*notes(settings.methods()), *remove_leftovers(settings)):
         print(line)
-    write_text("data/.checked", "params.yaml is valid\n")
+    inputs = chain_inputs(settings)
+    write_inputs(inputs)
 
 
 if __name__ == "__main__":

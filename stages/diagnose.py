@@ -16,10 +16,9 @@ from pipeline.compute.stage import run_stage
 
 def diagnose(name: str) -> None:
     from pipeline.diagnosis.diagnose import build
-    from pipeline.params import load
+    from pipeline.params.scope import load_for
 
-    params = load()
-    params.method(name)
+    params = load_for("diagnose", name)
     build(
         data=Path("data", params.data.name),
         predictions=Path("predictions", f"{name}.parquet"),

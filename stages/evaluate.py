@@ -15,10 +15,10 @@ def evaluate(name: str) -> None:
     from pipeline.evaluation.predictions import has_masks
     from pipeline.files import write_json
     from pipeline.params import load
+    from pipeline.params.scope import load_for
     from pipeline.tables.one_line import in_one_line
 
-    params = load()
-    params.method(name)
+    params = load_for("evaluate", name)
     annotations = f"data/{params.data.name}/val.json"
     predictions = f"predictions/{name}.parquet"
     boxes = evaluate_files(annotations, predictions, "bbox")
@@ -28,7 +28,7 @@ def evaluate(name: str) -> None:
         metrics.update({f"segm/{key}": value for key, value in masks.metrics.items()})
     write_json(f"reports/metrics/{name}.json", metrics)
     write_per_category(f"reports/per_category/{name}.csv", boxes.categories)
-    print(in_one_line(name, metrics, params.report.grouping))
+    print(in_one_line(name, metrics, load().report.grouping))
 
 
 if __name__ == "__main__":

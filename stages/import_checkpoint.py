@@ -5,13 +5,12 @@ reads   params.yaml (detector.config, pretrained.<name>), data/<dataset>/categor
 writes  models/<name>/: weights.pth, config.py, environment.json
 """
 
-from pipeline import params
 from pipeline.compute.stage import run_stage
+from pipeline.params.scope import load_for
 
 
 def import_checkpoint(name: str) -> None:
-    settings = params.load()
-    params.require_name(settings.pretrained, name, "pretrained model")
+    settings = load_for("import_checkpoint", name)
     from pipeline.weights.import_checkpoint import import_checkpoint as run
 
     run(settings, name)

@@ -7,13 +7,13 @@ writes  predictions/<name>.parquet: image_id, category_id, x, y, w, h, score,
 goes on after a kill from the parts in .checkpoints/
 """
 
-from pipeline import params
 from pipeline.compute.complete import complete
 from pipeline.compute.stage import run_stage
+from pipeline.params.scope import load_for
 
 
 def predict(name: str) -> None:
-    settings = params.load()
+    settings = load_for("predict", name)
     from pipeline.training.predict_task import prediction
 
     complete(prediction(settings, name))

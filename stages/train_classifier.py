@@ -7,14 +7,13 @@ writes  models/<name>/: weights.pth, config.py, scalars.jsonl, environment.json 
 resumes from .checkpoints/ after a kill
 """
 
-from pipeline import params
 from pipeline.compute.complete import complete
 from pipeline.compute.stage import run_stage
+from pipeline.params.scope import load_for
 
 
 def train_classifier(name: str) -> None:
-    settings = params.load()
-    params.require_name(settings.classifier, name, "classifier")
+    settings = load_for("train_classifier", name)
     from pipeline.tracking.background import follower
     from pipeline.training.train_task import training
 

@@ -5,14 +5,13 @@ writes  models/<name>/: weights.pth, config.py, scalars.jsonl, environment.json
 resumes from .checkpoints/ after a kill
 """
 
-from pipeline import params
 from pipeline.compute.complete import complete
 from pipeline.compute.stage import run_stage
+from pipeline.params.scope import load_for
 
 
 def train_representation(name: str) -> None:
-    settings = params.load()
-    params.require_name(settings.representation, name, "representation")
+    settings = load_for("train_representation", name)
     from pipeline.tracking.background import follower
     from pipeline.training.train_task import training
 

@@ -7,9 +7,9 @@ things had to be designed around:
 - While it starts, DVC stashes the user's uncommitted changes and writes the member's overrides to
   the user's params.yaml, for about a second. So members start one after the other (the next when
   the first stage of the one before runs), a stopped command lets a start end first
-  (experiments.py), and a copy of params.yaml made before each start tells the next call when even
+  (experiment.py), and a copy of params.yaml made before each start tells the next call when even
   that was cut off (SIGKILL of everything, power loss).
-- DVC does not pass signals to its stages: experiments.py.
+- DVC does not pass signals to its stages: experiment.py.
 - Another dvc command may hold DVC's lock when a member starts: it is tried again.
 """
 
@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
 
-from pipeline.ablation import start as experiments
+from pipeline.ablation.experiment import experiment_name, start_experiment
 from pipeline.compute.signals import raise_preempted
+from pipeline.runs import experiments
 from pipeline.runs.grid import Member
 
 FOLDER = Path(".ablations")
@@ -77,12 +78,12 @@ class Run:
 
 def runs(grid: str, members: list[Member], workers: int, gpus: int) -> list[Run]:
     """The members with their experiments' names; those that are finished are done."""
-    known, code = experiments.finished(), experiments.code_digest()
+    known = experiments.finished()
     result = []
     for member in members:
-        name = experiments.experiment_name(grid, member, code)
+        name = experiment_name(grid, member)
         log = FOLDER / grid / f"{experiments.plain(member.label)}.log"
-        overrides = (*member.overrides, *one_gpu(member.settings, workers, gpus))
+        overrides = (*member.overrides, *one_gpu(member.params, workers, gpus))
         state = "done" if name in known else "waiting"
         result.append(Run(member, name, log, overrides, state))
     check_distinct(result)
@@ -98,9 +99,9 @@ def check_distinct(result):
         first[run.name.rpartition("-")[2]] = run.member.label
 
 
-def one_gpu(settings, workers, gpus):
+def one_gpu(params, workers, gpus):
     """Members that run side by side get a GPU each, and not the first one all of them."""
-    automatic = settings.get("compute", {}).get("gpus", "auto") == "auto"
+    automatic = params.compute.gpus == "auto"
     return ("++compute.gpus=1",) if workers > 1 and gpus and automatic else ()
 
 
@@ -140,7 +141,7 @@ def start(run, before):
         return
     remember_start(before)
     run.stage, run.tail, run.read = "", "", 0
-    run.process = experiments.start(run.name, run.overrides, run.log)
+    run.process = start_experiment(run.name, run.overrides, run.log)
     run.state, run.began, run.tries = "running", time.monotonic(), run.tries + 1
 
 

@@ -4,10 +4,10 @@ import shutil
 import sys
 import time
 
-from pipeline.ablation import start as experiments
 from pipeline.ablation.members import Run
 from pipeline.compute.chain_progress import LINE, WHOLE_RUN, duration, left
 from pipeline.percent import percent
+from pipeline.runs import experiments
 
 
 class Progress:

@@ -10,7 +10,7 @@ from pipeline.tables.rows import differing, settings
 def conditions(run, method) -> dict[str, str]:
     """What ``--where`` may ask for."""
     about = {"method": method, "seed": str(run.params.seed), "run": run.name}
-    return settings(run.params, method) | flatten(plain(run.params.data), "data.") | about
+    return settings(run, method) | flatten(plain(run.params.data), "data.") | about
 
 
 def select(runs, methods=(), where=None) -> list[tuple[Finished, str]]:

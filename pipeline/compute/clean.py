@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.compute.run_folder import prediction_folder, training_folder
 from pipeline.files import take_lock
-from pipeline.params import Params
+from pipeline.params import Params, Trained
 
 CHECKPOINTS = Path(".checkpoints")
 
@@ -24,8 +24,9 @@ def clean(settings: Params, everything: bool = False, dry_run: bool = False) -> 
 def unfinished(settings):
     """The folders that the methods of params.yaml would go on from."""
     found = set()
-    for name in [*settings.representation, *settings.classifier]:
-        found |= going_on(training_folder, settings, name, "step_*.pth")
+    for name, method in settings.methods().items():
+        if isinstance(method, Trained):
+            found |= going_on(training_folder, settings, name, "step_*.pth")
     for name in settings.report.methods:
         found |= going_on(prediction_folder, settings, name, "parts/*")
     return found

@@ -14,15 +14,7 @@ from ruamel.yaml.error import YAMLError
 from pipeline.messages import in_one_line
 from pipeline.params.checks import check_method, check_methods, check_name, require_name
 from pipeline.params.compute import Compute, Slurm
-from pipeline.params.data import (
-    LVIS_FILES,
-    LVIS_SOURCE,
-    SYMBOLS_SOURCE,
-    FilesData,
-    LvisData,
-    SplitFiles,
-    SymbolsData,
-)
+from pipeline.params.data import Source
 from pipeline.params.limits import limited
 from pipeline.params.methods import (
     SECTIONS,
@@ -38,16 +30,15 @@ from pipeline.params.parse import parse
 from pipeline.params.settings import Detector, Predict, Report, Tracking, Train
 
 __all__ = [
-    "LVIS_FILES", "LVIS_SOURCE", "SECTIONS", "SYMBOLS_SOURCE", "Augmentation", "Calibration",
-    "Classifier", "Compute", "Detector", "FilesData", "LvisData", "Method", "Params", "Predict",
-    "Pretrained", "Report", "Representation", "Slurm", "SplitFiles", "SymbolsData", "Tracking",
+    "SECTIONS", "Augmentation", "Calibration", "Classifier", "Compute", "Detector", "Method",
+    "Params", "Predict", "Pretrained", "Report", "Representation", "Slurm", "Source", "Tracking",
     "Train", "Trained", "load", "parse", "require_name",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
-    data: SymbolsData | FilesData | LvisData
+    data: Source
     detector: Detector
     train: Train
     representation: dict[str, Representation]

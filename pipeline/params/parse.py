@@ -8,7 +8,6 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pipeline.messages import shown
-from pipeline.params.data import LVIS_SOURCE, SYMBOLS_SOURCE, FilesData, LvisData, SymbolsData
 from pipeline.params.limits import ENDLESS, Limits
 
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -17,9 +16,6 @@ LONGEST = 1000  # characters of a text
 
 def parse(kind, value, key):
     """``value``, read from YAML, as an instance of ``kind`` (a dataclass or a type annotation)."""
-    if key == "data" and isinstance(value, dict):
-        kinds = {SYMBOLS_SOURCE: SymbolsData, LVIS_SOURCE: LvisData}
-        kind = kinds.get(require_source(value.get("source")), FilesData)
     if hasattr(kind, "from_yaml"):
         return kind.from_yaml(value, key)
     if kind is Any:
@@ -54,14 +50,6 @@ def parse(kind, value, key):
         require(isinstance(value, list), key, value, "a list")
         return [parse(arguments[0], v, f"{key}[{i}]") for i, v in enumerate(value)]
     return parse_scalar(kind, value, key)
-
-
-def require_source(source):
-    made = f"{SYMBOLS_SOURCE}, {LVIS_SOURCE} or a folder of annotation files"
-    known = source in (SYMBOLS_SOURCE, LVIS_SOURCE)
-    if not isinstance(source, str) or not source or (source.endswith(".py") and not known):
-        raise ValueError(f"data.source is {shown(source)}; it takes {made}")
-    return source
 
 
 def parse_scalar(kind, value, key):
@@ -103,7 +91,7 @@ def parse_dataclass(kind, value, key):
     try:
         return kind(**result)
     except ValueError as error:  # of a block, which does not know where it stands
-        raise ValueError(error if key in str(error) else f"{key}.{error}") from None
+        raise ValueError(error if str(error).startswith(key) else f"{key}.{error}") from None
 
 
 def check_limits_of(kind, value, key):

@@ -1,6 +1,5 @@
-"""What tells two runs of the pipeline apart: the parameters that change a result, and the data."""
+"""Parameters as plain values under the keys of params.yaml, and in words."""
 
-import hashlib
 import io
 import json
 from dataclasses import fields, is_dataclass
@@ -8,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from ruamel.yaml import YAML
 
 from pipeline.masking import masked
+from pipeline.params.methods import parts
 
 NOT_PART = ("compute", "tracking")  # they change where and how fast, not what
 
@@ -47,20 +47,6 @@ def plain(value):
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def config_hash(params, digests):
-    """16 hex digits for the parameters and the digests of the annotation files."""
-    text = json.dumps([resolved(params), digests], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def group(params, digests):
-    """One text for all seeds of a configuration, such as "bacl, alpha 0.5 · symbols · 1f09a3c2"."""
-    values = {key: value for key, value in resolved(params).items() if key != "seed"}
-    text = json.dumps([values, digests], sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{deviating_name(params)} · {params.data.name} · {digest}"
-
-
 def flatten(values, prefix=""):
     """Nested mappings as one, with dotted keys and texts as MLflow keeps them."""
     flat = {}
@@ -84,9 +70,8 @@ def run_name(params):
 
 def deviating_name(params):
     method = headline_method(params)
-    block = params.method(method)
-    parts = [getattr(block, key, None) for key in ("loss", "features", "calibrator")]
-    words = [word for part in parts if part for word in deviations(part)]
+    found = parts(params.method(method)).values()
+    words = [word for part in found for word in deviations(part)]
     return ", ".join([method, *words])
 
 

@@ -1,10 +1,38 @@
-"""The digest of a large file, and what stands in it, by one reading."""
+"""The digest of a large file, read anew only where it is another one."""
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
+from pipeline.files import file_digest, read_json, write_json
+
+NOTED = Path(".dvc", "tmp", "file_digests.json")
 # each stands once in every image, and in every annotation, of a file that `prepare` wrote
 IMAGE_KEY, BOX_KEY = b'"neg_category_ids"', b'"bbox"'
+
+
+def known_digest(file: Path) -> str | None:
+    """sha256; None where there is no file. Kept beside DVC's own notes by size and time."""
+    if not file.is_file():
+        return None
+    info = file.stat()
+    state = [info.st_size, info.st_mtime_ns]
+    notes = read_notes()
+    noted = notes.get(str(file.resolve()))
+    if isinstance(noted, list) and noted[:2] == state:
+        return noted[2]
+    digest = file_digest(file)
+    if NOTED.parent.is_dir():
+        write_json(NOTED, {**notes, str(file.resolve()): [*state, digest]})
+    return digest
+
+
+def read_notes() -> dict:
+    try:
+        notes = read_json(NOTED)
+    except ValueError:  # there are none yet, or half of them
+        return {}
+    return notes if isinstance(notes, dict) else {}
 
 
 @dataclass(frozen=True)

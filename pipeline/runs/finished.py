@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.params import Params, parse
-from pipeline.runs.dvc_lock import known_stages, stale_among
+from pipeline.runs.dvc_lock import known_stages, stale_in_commit
 
 Read = Callable[..., dict[str, bytes | None]]  # paths -> their bytes, None where there is no file
 
@@ -50,7 +50,7 @@ def read_finished(read: Read, name: str, place: str, digests) -> Finished:
     params = parse(Params, values, "")
     lock = load_yaml("dvc.lock", files["dvc.lock"] or b"{}") or {}
     locked = known_stages(lock.get("stages") or {}, params)
-    results = read_results(read, params.report.methods, locked, stale_among(locked, values))
+    results = read_results(read, params.report.methods, locked, stale_in_commit(locked, params))
     return Finished(name, place, params, digests(params, locked), results, locked)
 
 

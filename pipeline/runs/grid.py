@@ -22,7 +22,7 @@ class Member:
     label: str
     row: str
     overrides: tuple[str, ...]
-    settings: dict | None = None  # params.yaml with the overrides
+    params: Params | None = None  # params.yaml with the overrides
     method: str = ""  # whose metrics the table shows
 
 
@@ -90,7 +90,7 @@ def checked(member: Member, method: str | None, params_file: Path) -> Member:
         require_name(params.report.methods, method, "method", "report.methods")
     except ValueError as error:
         raise ValueError(f"member {member.label}: {error}") from None
-    return replace(member, settings=settings, method=method)
+    return replace(member, params=params, method=method)
 
 
 def overridden(params_file: Path, overrides) -> dict:
@@ -115,7 +115,7 @@ def overridden(params_file: Path, overrides) -> dict:
 
 def check_paths(params: Params) -> None:
     """DVC runs members in temporary copies of what git has; a relative path starts from there."""
-    written = {"data.source": params.data.source, "detector.weights": params.detector.weights}
+    written = {**params.data.paths(), "detector.weights": params.detector.weights}
     written |= {f"pretrained.{name}.weights": p.weights for name, p in params.pretrained.items()}
     for key, value in written.items():
         path = Path(value or "").expanduser()

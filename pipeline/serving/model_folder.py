@@ -4,8 +4,6 @@ Weights and config are those of ``models/<method>/``. Imports no torch.
 """
 
 import ast
-import hashlib
-import json
 from pathlib import Path
 
 from pipeline.data.categories import read_categories
@@ -13,6 +11,7 @@ from pipeline.data.places import data_folder
 from pipeline.files import read_json, write_json, write_text
 from pipeline.masking import masked
 from pipeline.params import Params
+from pipeline.runs.identity import digest, stage_inputs
 
 WEIGHTS, CONFIG = "weights.pth", "config.py"
 CATEGORIES, SETTINGS = "categories.json", "settings.json"
@@ -45,11 +44,11 @@ def settings(params):
 
 
 def identity(root: Path, params: Params, method: str, weights_md5: str) -> str:
-    """32 hex digits that change with the weights, the detector, the categories or a setting; not
-    with the code, of which a model keeps the copy it was logged with."""
+    """32 hex digits that change with the weights, the detector, the categories, and what the stage
+    `predict` follows from."""
     model = detector(root / "models" / method / CONFIG)
-    parts = [weights_md5, model, categories(root, params), settings(params)]
-    return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
+    predicting = stage_inputs(params, "predict", method)
+    return digest([weights_md5, model, categories(root, params), predicting], 32)
 
 
 def read_settings(folder: Path) -> dict:

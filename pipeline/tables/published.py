@@ -9,7 +9,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.params import LvisData, Params
+from pipeline.params import Params
 
 FILE = Path(__file__).with_name("published.csv")
 NUMBERS = ("AP", "APr", "APc", "APf", "AP50")
@@ -35,10 +35,8 @@ def published(params: Params, iou_type: str) -> dict[bool, tuple[Published, ...]
     True: of the same kind of detector; False: of another one, to which the numbers here compare
     even less. Both are often empty.
     """
-    if not isinstance(params.data, LvisData):
-        return {True: (), False: ()}
     kind, _, backbone = params.detector.config.partition("_fpn")[0].rpartition("_")
-    wanted = {"data": params.data.version, "iou_type": iou_type, "backbone": backbone}
+    wanted = {"data": params.data.benchmark, "iou_type": iou_type, "backbone": backbone}
     with open(FILE, newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if wanted.items() <= row.items()]
     return {

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.params.plain import flatten, plain
+from pipeline.params.methods import PARTS, Trained
+from pipeline.params.plain import flatten
 from pipeline.percent import percent
+from pipeline.runs.dvc_lock import made_from, settings_of
 from pipeline.runs.finished import Finished, Result
-from pipeline.runs.made_from import inputs
 from pipeline.tables.intervals import Interval, Summary, paired_interval, summary
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
 SWITCHES = {"true": "on", "false": "off"}
+NONE = "none"
 SAME = 1e-6  # metrics that differ by less come from the same run
 
 
@@ -68,22 +70,38 @@ class Row:
         return own - other, paired_interval(own - other, *replicates)
 
 
-def settings(params, method) -> dict[str, str]:
+def settings(run: Finished, method) -> dict[str, str]:
     """The params that affect the method: its own block's keys as they are, those of what it starts
-    from under ``representation.``, and the shared sections; defaults written out."""
-    block = params.method(method)
-    start = block.start
-    values = flatten(plain(block))
-    if start:
-        values |= flatten(plain(params.method(start)), "representation.")
+    from under ``representation.``, and the shared sections; defaults written out, as they were when
+    it was made."""
+    own, *others = run.params.ancestry(method)
+    made = made_with(run, own)
+    values = flat(made["method"])
+    for other in others:
+        prefix = "classifier." if run.params.method(other).start else "representation."
+        values |= flat(made_with(run, other)["method"], prefix)
+    first = made_with(run, [own, *others][-1])
+    predicted = settings_of(run.locked, run.params, "predict", method)
+    shared = {**predicted, **first, "detector": predicted["detector"] | first["detector"]}
     for section in SHARED:
-        values |= flatten(plain(getattr(params, section)), f"{section}.")
+        values |= flatten(shared.get(section, {}), f"{section}.")
     return values
 
 
+def flat(method, prefix="") -> dict[str, str]:
+    """A part that the method does without is of the type "none"."""
+    without = {key: {"type": NONE} for key in PARTS if key in method and method[key] is None}
+    return flatten(method | without, prefix)
+
+
+def made_with(run, name) -> dict:
+    return settings_of(run.locked, run.params, run.params.method(name).stage, name)
+
+
 def seed_of(params, method) -> int | None:
-    """None of an imported model: it is the same under every seed."""
-    return None if method in params.pretrained else params.seed
+    """None where nothing is trained, as of an imported model: it is the same under every seed."""
+    methods = [params.method(name) for name in params.ancestry(method)]
+    return params.seed if any(isinstance(method, Trained) for method in methods) else None
 
 
 def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
@@ -93,7 +111,7 @@ def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
     """
     rows, warned = {}, set()
     for run, method in pairs:
-        values = settings(run.params, method)
+        values = settings(run, method)
         row = rows.setdefault((method, json.dumps(values, sort_keys=True)), Row(method, values))
         add(row, seed_of(run.params, method), run, warned)
         name = names.get(run.name)
@@ -130,7 +148,8 @@ def add(row, seed, run, warned):
 def warn_of_other_code(rows) -> None:
     """A mean over seeds that different code has run is not one of equals."""
     for row in rows:
-        known = [found for run, _ in row.runs.values() if (found := inputs(run, row.method))]
+        about = [(run.locked, run.params, row.method) for run, _ in row.runs.values()]
+        known = [found for run in about if (found := made_from(*run))]
         if paths := differing(known):
             print(
                 f"warning: the {len(row.runs)} runs of {row.title} were not made by the same code: "
@@ -168,10 +187,17 @@ def label_keys(rows: list[Row]) -> list[str]:
     sections all. That bacl has other settings than softmax is what a method is."""
     keys = []
     for method in dict.fromkeys(row.method for row in rows):
-        keys += differing([row.settings for row in rows if row.method == method])
+        values = [row.settings for row in rows if row.method == method]
+        keys += [key for key in differing(values) if not told_by_type(key, values)]
     shared = tuple(f"{section}." for section in SHARED)
     keys += [key for key in differing([r.settings for r in rows]) if key.startswith(shared)]
     return list(dict.fromkeys(keys))
+
+
+def told_by_type(key, many: list[dict]) -> bool:
+    """Whether ``key`` is a part's knob that differs only in that not all parts have it."""
+    present = {values[key] for values in many if key in values}
+    return len(present) == 1 and all(f"{key.rpartition('.')[0]}.type" in values for values in many)
 
 
 def name_rows(rows) -> None:
@@ -185,10 +211,14 @@ def name_rows(rows) -> None:
 
 
 def in_words(key, text, keys) -> str:
-    """ "margin off" for loss.margin=false, "hallucination on" for hallucination.enabled=true."""
-    short = key.removesuffix(".enabled").rpartition(".")[2]
-    unique = [other.removesuffix(".enabled").rpartition(".")[2] for other in keys].count(short) == 1
+    """ "margin off" for loss.margin=false, "features none" for features.type=none."""
+    short = short_key(key)
+    unique = [short_key(other) for other in keys].count(short) == 1
     return f"{short if unique else key} {SWITCHES.get(text, text)}"
+
+
+def short_key(key) -> str:
+    return key.removesuffix(".type").rpartition(".")[2]
 
 
 def find_row(rows: list[Row], wanted: str) -> Row:

@@ -10,8 +10,9 @@ from pipeline.evaluation.groupings import GROUPINGS
 from pipeline.files import read_json
 from pipeline.params import Params, parse
 from pipeline.runs import folders
+from pipeline.runs.dvc_lock import made_from
 from pipeline.runs.finished import Finished, Result, load_yaml, parse_replicates
-from pipeline.runs.made_from import digest, inputs
+from pipeline.runs.identity import digest
 from pipeline.tables.ap import MASKS
 from pipeline.tables.compared import Table, known_metrics, make_columns
 from pipeline.tables.intervals import Interval, Summary
@@ -142,19 +143,13 @@ def other_seed(own, folder, reference) -> bool:
         params = parse(Params, load_yaml("params.yaml", content), "")
     except ValueError:  # of another version of the project
         return False
-    return params.seed != own.params.seed and any(
-        has_same_settings(own.params, params, method) for method in own.results
-    )
-
-
-def has_same_settings(one: Params, other: Params, method) -> bool:
-    known = {**other.representation, **other.classifier}
-    return method in known and settings(one, method) == settings(other, method)
+    return params.seed != own.params.seed and bool(params.methods().keys() & own.results.keys())
 
 
 def identity(run, method) -> str | None:
-    found = inputs(run, method)
-    return None if found is None else digest(settings(run.params, method), found)
+    """Equal for the seeds of one configuration of the method that the same code has run."""
+    found = made_from(run.locked, run.params, method)
+    return None if found is None else digest([settings(run, method), found])
 
 
 def entry(run: Finished, method, made_from) -> dict:

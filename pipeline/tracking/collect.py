@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from pipeline.files import read_json
 from pipeline.params import plain as configuration
+from pipeline.runs import identity
 from pipeline.tracking import lineage
 from pipeline.tracking.records import Record, clean, existing, is_number, noting, numbers
 from pipeline.tracking.scale import TAG, to_percent
@@ -43,21 +44,25 @@ def collect_stages(project):
 
 def group_tags(project):
     """By these the UI gathers the seeds of one configuration."""
-    digests = {name: split.digest for name, split in project.splits.items()}
-    group = configuration.group(project.params, digests)
-    return {"group": group, "seed": str(project.params.seed)}
+    params = project.params
+    digest = identity.configuration(identity.without_seed(project.inputs), data_digests(project))
+    group = f"{configuration.deviating_name(params)} · {params.data.name} · {digest[:8]}"
+    return {"group": group, "seed": str(params.seed)}
+
+
+def data_digests(project):
+    return {name: split.digest for name, split in project.splits.items()}
 
 
 def collect_pipeline(project, children):
     """The parent record: all parameters, the final numbers of every method, the reports."""
     params, root = project.params, project.root
     headline = configuration.headline_method(params)
-    digests = {name: split.digest for name, split in project.splits.items()}
     record = Record(
         configuration.run_name(params),
         tags={
             "kind": "pipeline",
-            "config_hash": configuration.config_hash(params, digests),
+            "config_hash": identity.configuration(project.inputs, data_digests(project)),
             "project": project.identity,
             "method": headline,
             **TAG,

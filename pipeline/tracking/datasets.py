@@ -1,10 +1,9 @@
 """The data of a run as MLflow's dataset inputs: where they come from, and how much there is."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
+from pipeline.data.places import ROOT
 from pipeline.masking import masked
-from pipeline.params import LvisData, SymbolsData
 from pipeline.params import plain as configuration
 
 
@@ -42,14 +41,11 @@ def dataset_records(project, categories, root):
 
 def source_of(data, split, root):
     """MLflow's type of the source and what it takes: a generator's settings, a URL or a file."""
-    if isinstance(data, SymbolsData):
+    origin = data.origin(split)
+    if origin is None:
         settings = configuration.flatten(configuration.plain(data))
-        return "code", {"tags": {"mlflow.source.name": data.source, **settings}}
-    if isinstance(data, LvisData):
-        from pipeline.data.sources.lvis import RELEASES
-
-        key = f"{split}_annotations"
-        url = data.urls.get(key, RELEASES[data.version].archives[key].url)
-        return "http", {"url": masked(url)}
-    path = Path(data.source).expanduser() / getattr(data, split).annotations
-    return "local", {"uri": str((root / path).absolute())}
+        code = str(data.file.relative_to(ROOT))
+        return "code", {"tags": {"mlflow.source.name": code, **settings}}
+    if "://" in str(origin):
+        return "http", {"url": masked(origin)}
+    return "local", {"uri": str((root / origin).absolute())}

@@ -19,6 +19,7 @@ class Project:
     problems: list = field(default_factory=list)
     locked: dict = field(default_factory=dict)  # stage -> its outputs' hashes
     identity: str = ""  # of the checkout
+    inputs: dict = field(default_factory=dict)  # stage instance -> its entry (runs/identity.py)
 
     def is_current(self, stage, path):
         return stage not in self.stale and path.is_file()

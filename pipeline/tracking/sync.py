@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline import params as params_file
 from pipeline.masking import masked
-from pipeline.runs.dvc_lock import locked_stages, stale_stages
+from pipeline.runs.dvc_lock import locked_stages, recorded, stale_in_commit, stale_stages
+from pipeline.runs.identity import chain_inputs
 from pipeline.tracking import artifacts as places
 from pipeline.tracking import collect, ownership, server, stamp
 from pipeline.tracking import explain as messages
@@ -97,7 +98,7 @@ def is_up_to_date(root, uri, params):
 def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     digest = stamp.state_digest(root, uri, params.tracking.experiment)
     scanner = copy.scanner if copy else stamp.FileScanner(stamp.read_stamp(root))
-    folder = find_folder(root, params, scanner, running)
+    folder = find_folder(root, params, scanner, running, archived=copy is not None)
     if folder is None:
         return "nothing to mirror yet: `prepare` has not run for this params.yaml"
     folder.identity = stamp.project_identity(project)
@@ -121,12 +122,20 @@ def mirror_files(root, params, uri, project, running, live, seconds, copy=None):
     return summary(uri, project, done, folder, children, models)
 
 
-def find_folder(root, params, scanner, running):
-    """The folder's state, or None where the data of this params.yaml is not there yet."""
-    problems, stale, locked = [], set(), {}
+def find_folder(root, params, scanner, running, archived=False):
+    """The folder's state, or None where the data of this params.yaml is not there yet.
+
+    ``archived``: it holds an experiment as git kept it, whose code and packages are its own.
+    """
+    problems, stale, locked, inputs = [], set(), {}, chain_inputs(params, root)
     try:
-        stale = stale_stages(root, params, scanner.md5_of)
-        locked = locked_outputs(locked_stages(root, params), stale)
+        stages = locked_stages(root, params)
+        if archived:
+            stale = stale_in_commit(stages, params)
+            inputs |= {place: entry for place in inputs if (entry := recorded(stages, place))}
+        else:
+            stale = stale_stages(stages, inputs, lambda path: scanner.md5_of(root / path))
+        locked = locked_outputs(stages, stale)
     except ValueError as error:
         problems.append(str(error))
     data = root / "data" / params.data.name
@@ -134,7 +143,7 @@ def find_folder(root, params, scanner, running):
     if "prepare" in stale or not all(path.is_file() for path in files.values()):
         return None
     splits = {split: scanner.scan(path) for split, path in files.items()}
-    return Project(root, params, splits, stale, running, problems, locked)
+    return Project(root, params, splits, stale, running, problems, locked, inputs=inputs)
 
 
 def write_runs(uri, params, project, folder, parent, children, models, seconds):

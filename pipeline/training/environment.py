@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_world_size
 
-from pipeline.compute.run_folder import PACKAGES
 from pipeline.params import Params
 from pipeline.runs import git_state
+
+PACKAGES = ("torch", "onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy")
 
 
 def environment(params: Params, name: str, scalars: list[dict]) -> dict:

@@ -63,7 +63,7 @@ def train_dataloader(params, block, masks):
     )
     return dict(
         batch_size=params.train.batch_size,
-        sampler=dict(type="ShuffledSampler"),
+        sampler=sampler(block),
         batch_sampler=dict(type="TotalBatchSampler"),
         dataset=dict(
             type="SeededDataset",
@@ -74,13 +74,21 @@ def train_dataloader(params, block, masks):
     )
 
 
+def sampler(block):
+    """Which images an epoch has: each once where the block says nothing."""
+    if block.sampler is None:
+        return dict(type="ShuffledSampler")
+    return dict(type="DrawnSampler", rule=block.sampler.as_yaml())
+
+
 def optimizer(params, block):
     train = params.train
     rate = train.learning_rate * block.learning_rate_factor
     if train.base_batch_size:
         rate *= train.batch_size / train.base_batch_size
     wrapper = PRECISIONS[train.precision]
-    clip = dict(max_norm=train.clip_gradient) if train.clip_gradient else None
+    limit = train.clip_gradient if block.clip_gradient is None else block.clip_gradient
+    clip = dict(max_norm=limit) if limit else None
     if train.optimizer == "adamw":
         adamw = dict(type="AdamW", lr=rate, betas=(0.9, 0.999), weight_decay=block.weight_decay)
         return dict(**wrapper, optimizer=adamw, paramwise_cfg=SWIN_DECAY, clip_grad=clip)
@@ -90,9 +98,8 @@ def optimizer(params, block):
 
 
 def schedulers(params, block):
-    warmup = dict(
-        type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=params.train.warmup_iters
-    )
+    iters = params.train.warmup_iters if block.warmup_iters is None else block.warmup_iters
+    warmup = dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=iters)
     steps = dict(
         type="MultiStepLR",
         begin=0,
@@ -101,7 +108,7 @@ def schedulers(params, block):
         milestones=list(block.milestones),
         gamma=0.1,
     )
-    return ([warmup] if params.train.warmup_iters else []) + [steps]
+    return ([warmup] if iters else []) + [steps]
 
 
 def hooks(block):

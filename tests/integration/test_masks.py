@@ -22,7 +22,7 @@ from stages.report import report
 
 SIZE = 64
 PARAMS = f"""
-data: {{name: symbols, source: pipeline/data/sources/symbols.py, categories: {CLASSES},
+data: {{name: symbols, source: symbols, categories: {CLASSES},
   train_images: 10, val_images: 4, image_size: {SIZE}}}
 detector: {{config: faster_rcnn_r18_fpn, image_scale: [48, 48]}}
 train: {{batch_size: 4, learning_rate: 0.01}}

@@ -9,7 +9,6 @@ import torch
 from torch import distributed
 
 from pipeline import params
-from pipeline.data.sources import symbols
 from pipeline.params import Compute
 from pipeline.training.loop import fewest_equal_parts
 from pipeline.training.train import build_runner
@@ -61,7 +60,7 @@ def trained(root, tmp_path_factory):
     os.chdir(folder)
     try:
         settings = tiny(root)
-        symbols.generate(settings.data, folder / "data" / "symbols")
+        settings.data.prepare(folder / "data" / "symbols")
         start = build_runner(settings, "bce", folder / "start", None).model
         start.init_weights()
         torch.save(start.state_dict(), folder / "start.pth")

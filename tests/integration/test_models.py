@@ -41,7 +41,7 @@ from stages.prepare import prepare
 
 BOXES, MASKS = "bce", "masks"
 PARAMS = f"""
-data: {{name: symbols, source: pipeline/data/sources/symbols.py, categories: 5, train_images: 10,
+data: {{name: symbols, source: symbols, categories: 5, train_images: 10,
   val_images: 4, image_size: 64}}
 detector: {{config: faster_rcnn_r18_fpn, image_scale: [48, 48]}}
 train: {{batch_size: 4, learning_rate: 0.01}}

@@ -45,7 +45,7 @@ def project(root, tmp_path, server, web):
     shutil.copy(folder / "data/blocks/val.json", folder / "data/blocks/train.json")
     settings = f"""
 seed: 0
-data: {{name: blocks, source: pipeline/data/sources/lvis.py, version: v1, root: elsewhere,
+data: {{name: blocks, source: lvis, version: v1, root: elsewhere,
   urls: {{train_images: "https://me:{secret("urls")}@host/a.zip?sig={secret("sig")}"}}}}
 pretrained:
   official: {{weights: "{model}", loss: {{type: fcbl}}}}

@@ -25,6 +25,7 @@ seed: 0
 data:
   name: {name}
   source: files
+  annotations: files
   train: {{annotations: train.json, images: "files/pictures of train"}}
   val: {{annotations: val.json, images: files/val}}
   verify: decode

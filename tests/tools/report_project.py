@@ -19,7 +19,7 @@ COUNTS = (2, 3, 5, 9, 14, 22, 35, 60, 88, 130, 260, 400)
 SKILL = {"softmax": 0.0, "bce": -0.1, "bacl": 0.25}
 
 PARAMS = """
-data: {name: blocks, source: pipeline/data/sources/symbols.py, categories: 12, val_images: 20}
+data: {name: blocks, source: symbols, categories: 12, val_images: 20}
 detector: {config: faster_rcnn_r18_fpn, image_scale: [128, 128]}
 train: {batch_size: 16, learning_rate: 0.04}
 representation:

@@ -58,10 +58,10 @@ def test_a_copy_outside_of_git_says_so(tmp_path, monkeypatch):
 def test_own_data_is_complete_and_marks_the_lines_to_edit(root):
     path = root / "configs/presets/own_data.yaml"
     loaded = params.load(path)
-    assert isinstance(loaded.data, params.FilesData)
+    assert loaded.data.source == "files"
     assert loaded.report.methods == ["softmax", "bce", "bacl"]
     marked = [line for line in path.read_text().splitlines() if "# yours" in line]
     assert [line.split(":")[0].strip() for line in marked] == [
-        "name", "source", "train", "val", "image_scale",
+        "name", "annotations", "train", "val", "image_scale",
     ]  # fmt: skip
     assert "Published AP: none" in presets.summary(path)

@@ -1,56 +1,67 @@
-"""Prepare a data set on disk: annotation files and image folders -> the pipeline's own files."""
+"""``files``: a COCO- or LVIS-format data set on disk, whose images stay where they are."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pipeline.data.annotation_file import write_annotation_file
-from pipeline.data.annotations import THINNEST, complete_categories, read_split
-from pipeline.data.categories import write_categories
-from pipeline.data.images import resolve_file_names, verify_images, write_manifest
-from pipeline.data.index import write_index
-from pipeline.params import FilesData, LvisData
+from pipeline.params.data import Source, expanded, in_project
 
 
-def prepare_files(data: FilesData, out: Path) -> dict[str, dict]:
-    """Write {train,val}.json, index/, categories.csv and images.csv; the images stay in place.
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """An annotation file inside ``data.annotations``, and the folder of its images."""
 
-    Returns the two documents by the name of their split.
-    """
-    documents = read_documents({n: annotation_file(data, n) for n in ("train", "val")})
-    for name, document in documents.items():
-        resolve_file_names(document["images"], data.images(name), name)
-    verify_and_write(data, documents, out)
-    return documents
+    annotations: str
+    images: str
 
 
-def annotation_file(data: FilesData, split: str) -> Path:
-    if not Path(data.source).is_dir():
-        raise ValueError(f"data.source is {data.source!r}, which is no folder of annotation files")
-    path = Path(data.source, getattr(data, split).annotations)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; correct data.{split}.annotations")
-    return path
+@dataclass(frozen=True, kw_only=True)
+class Data(Source):
+    """``annotations`` is the folder of the two annotation files; ``verify`` reads of every image
+    the header, or all of it."""
 
+    annotations: str
+    train: Split
+    val: Split
+    verify: Literal["header", "decode"] = "decode"
 
-def read_documents(paths: dict[str, Path]) -> dict[str, dict]:
-    """Both splits, completed, and with the same categories."""
-    documents = {name: read_split(path, name) for name, path in paths.items()}
-    categories = complete_categories(documents["train"], documents["val"])
-    return {name: {**document, "categories": categories} for name, document in documents.items()}
+    def __post_init__(self):
+        self.check_outside("data.annotations", self.annotations, expanded(self.annotations))
+        for split in ("train", "val"):
+            images = getattr(self, split).images
+            self.check_outside(f"data.{split}.images", images, self.images(split))
 
+    def prepare(self, out: Path) -> dict[str, dict]:
+        """Also images.csv."""
+        from pipeline.data.from_disk import read_documents, verify_and_write
+        from pipeline.data.images import resolve_file_names
 
-def verify_and_write(data: FilesData | LvisData, documents: dict[str, dict], out: Path) -> None:
-    """Check every image, whose ``file_name`` is known by now; then write the pipeline's files."""
-    out, rows = Path(out), []
-    for name, document in documents.items():
-        rows += verify_images(document["images"], data.images(name), name, data.verify)
-    for name, document in documents.items():
-        write_annotation_file(out / f"{name}.json", document)
-        write_index(out / "index" / name, learnable(document))
-    write_categories(out / "categories.csv", documents["train"]["categories"])
-    write_manifest(out / "images.csv", rows)
+        documents = read_documents({n: self.annotation_file(n) for n in ("train", "val")})
+        for name, document in documents.items():
+            resolve_file_names(document["images"], self.images(name), name)
+        verify_and_write(self, documents, out)
+        return documents
 
+    def annotation_file(self, split: str) -> Path:
+        """``ValueError`` where it is not there."""
+        if not expanded(self.annotations).is_dir():
+            raise ValueError(
+                f"data.annotations is {self.annotations!r}, which is no folder of annotation files"
+            )
+        path = self.origin(split)
+        if not path.is_file():
+            raise ValueError(f"{path} does not exist; correct data.{split}.annotations")
+        return path
 
-def learnable(document: dict) -> dict:
-    """Without what is thinner than a pixel, which evaluation judges and mmdet cannot learn."""
-    kept = [a for a in document["annotations"] if min(a["bbox"][2:]) >= THINNEST]
-    return {**document, "annotations": kept}
+    def images(self, split: str) -> Path:
+        return in_project(getattr(self, split).images)
+
+    def origin(self, split: str) -> Path:
+        return expanded(self.annotations) / getattr(self, split).annotations
+
+    def files(self) -> dict[str, Path]:
+        found = {f"data.{split}.annotations": self.origin(split) for split in ("train", "val")}
+        return {key: path for key, path in found.items() if path.is_file()}
+
+    def paths(self) -> dict[str, str]:
+        return {"data.annotations": self.annotations}

@@ -1,4 +1,4 @@
-"""LVIS v0.5 and v1: found on the disk, or downloaded; then completed and verified like any files.
+"""``lvis``: LVIS v0.5 and v1, found on the disk or downloaded; then verified like any files.
 
 The folder ``data.root`` has, or gets, COCO 2017's layout (each part may be a link):
 
@@ -6,20 +6,16 @@ The folder ``data.root`` has, or gets, COCO 2017's layout (each part may be a li
     train2017/000000391895.jpg ...  val2017/000000397133.jpg ...
 
 What is there is never touched or downloaded again. Archives arrive in ``downloads/`` and are
-removed once they are unpacked.
+removed once they are unpacked; a note stays there of each file that came in one.
 """
 
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
-from pipeline.data.archive import unpack
-from pipeline.data.download import fetch
-from pipeline.data.images import possible_names
-from pipeline.data.sources.files import read_documents, verify_and_write
-from pipeline.files import locked
-from pipeline.params import LvisData
-
-IMAGE_FOLDERS = {"train2017": "train_images", "val2017": "val_images"}
+from pipeline.messages import shown
+from pipeline.params.data import Source, in_project
+from pipeline.params.limits import limited
 
 
 @dataclass(frozen=True)
@@ -42,6 +38,7 @@ class Release:
     images: dict[str, int]
 
 
+SPLITS = ("train", "val")
 # Sizes and hashes: TensorFlow Datasets, tensorflow_datasets/datasets/lvis/checksums.tsv. Nobody
 # has published those of v0.5's annotations; its archives are checked by their own CRCs alone.
 PHOTOS = {
@@ -90,49 +87,71 @@ RELEASES = {
 }  # fmt: skip
 
 
-def prepare_lvis(data: LvisData, out: Path, releases: dict[str, Release] = RELEASES) -> dict:
-    """Write ``out``/{train.json,val.json,categories.csv,images.csv}; returns the two documents.
+@dataclass(frozen=True, kw_only=True)
+class Data(Source):
+    """``urls`` replaces single addresses, by their key in a release's ``archives``;
+    ``connections`` is per file."""
 
-    ``ValueError`` says what is missing, wrong or out of reach, ``OSError`` which disk is full.
-    """
-    release, root = releases[data.version], data.images("train")
-    paths = {split: obtain(data, release, f"{split}_annotations") for split in ("train", "val")}
-    documents = read_documents(paths)
-    for split, document in documents.items():
-        check_release(data, release, split, document)
-    for folder in folders_of(documents):
-        obtain(data, release, IMAGE_FOLDERS[folder])
-    for split, document in documents.items():
-        place_images(document["images"], root, split)
-    verify_and_write(data, documents, out)
-    return documents
+    version: Literal["v0.5", "v1"]
+    root: str
+    verify: Literal["header", "decode"] = "header"
+    download: bool = True
+    urls: dict[str, str] = field(default_factory=dict)
+    connections: int = limited(4, low=1, high=32)
 
+    def __post_init__(self):
+        archives = RELEASES[self.version].archives
+        for key, url in self.urls.items():
+            if key not in archives:
+                allowed = ", ".join(archives)
+                raise ValueError(f"unknown key {shown(key)} in data.urls; allowed: {allowed}")
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"data.urls.{key} is {shown(url)}; it takes an http(s) address")
+        self.check_outside("data.root", self.root, self.images("train"))
 
-def obtain(data, release, key) -> Path:
-    """The file or folder of ``key``, downloaded and unpacked if it is not there."""
-    archive, root = release.archives[key], data.images("train")
-    target = root / archive.place
-    if target.exists():
-        return target
-    if target.is_symlink():
-        raise ValueError(f"{target} is a link to {target.readlink()}, which does not exist")
-    if not data.download:
-        raise ValueError(f"{target} does not exist, and data.download is false")
-    with locked(root / "downloads"):
-        if not target.exists():  # another process may have made it meanwhile
-            download(data, archive, key, root / "downloads", target)
-    return target
+    def prepare(self, out: Path, releases: dict[str, Release] = RELEASES) -> dict[str, dict]:
+        """Also images.csv. ``ValueError`` says what is missing, wrong or out of reach, ``OSError``
+        which disk is full."""
+        from pipeline.data.coco_folder import IMAGE_FOLDERS, folders_of, place_images
+        from pipeline.data.from_disk import read_documents, verify_and_write
+        from pipeline.data.obtain import obtain
 
+        release, root = releases[self.version], self.images("train")
+        paths = {split: obtain(self, release, f"{split}_annotations") for split in SPLITS}
+        documents = read_documents(paths)
+        for split, document in documents.items():
+            check_release(self, release, split, document)
+        for folder in folders_of(documents):
+            obtain(self, release, IMAGE_FOLDERS[folder])
+        for split, document in documents.items():
+            place_images(document["images"], root, split)
+        verify_and_write(self, documents, out)
+        return documents
 
-def download(data, archive, key, folder, target):
-    url = data.urls.get(key, archive.url)
-    packed = folder / f"{target.name}.zip"
-    try:
-        fetch(url, packed, archive.size, archive.sha256, data.connections, archive.unpacked)
-        unpack(packed, target)
-    except ValueError as error:
-        text = f"{error}; data.urls.{key} may name a mirror, which must serve the original file"
-        raise ValueError(text) from None
+    def images(self, split: str) -> Path:
+        return in_project(self.root)
+
+    def origin(self, split: str) -> str:
+        key = f"{split}_annotations"
+        return self.urls.get(key, RELEASES[self.version].archives[key].url)
+
+    def files(self) -> dict[str, Path]:
+        """Annotation files that somebody put there. One that `prepare` downloaded is told by
+        ``version`` and ``urls``, for as long as nobody changes it: it would not be here before
+        ``prepare`` and be here after it."""
+        from pipeline.data.obtain import is_as_downloaded
+
+        root = self.images("train")
+        places = [RELEASES[self.version].archives[f"{split}_annotations"].place for split in SPLITS]
+        return {
+            f"data.root/{place}": root / place
+            for place in places
+            if (root / place).is_file() and not is_as_downloaded(root / place, root / "downloads")
+        }
+
+    @property
+    def benchmark(self) -> str:
+        return self.version
 
 
 def check_release(data, release, split, document):
@@ -145,37 +164,3 @@ def check_release(data, release, split, document):
     if images != release.images.get(split, images):
         whole = release.images[split]
         print(f"{split}: {images:,} images; the original LVIS {data.version} lists {whole:,}")
-
-
-def folders_of(documents) -> set[str]:
-    """Which of ``IMAGE_FOLDERS`` the annotations need; both where an image does not say."""
-    homes = {home(image) for document in documents.values() for image in document["images"]}
-    return set(IMAGE_FOLDERS) if None in homes else homes
-
-
-def home(image):
-    folder = PurePosixPath(image.get("coco_url") or "").parent.name
-    return folder if folder in IMAGE_FOLDERS else None
-
-
-def place_images(images, root, split) -> None:
-    """Set each ``file_name`` to train2017/<number>.jpg or val2017/<number>.jpg.
-
-    The name comes from v1's coco_url or from v0.5's file_name, COCO_val2014_<number>.jpg. The
-    folder is the one that has the file. (v0.5 tells of 2014's split there: of no use.)
-    """
-    folders = [root / folder for folder in IMAGE_FOLDERS if (root / folder).is_dir()]
-    present = {folder.name: {path.name for path in folder.iterdir()} for folder in folders}
-    missing = []
-    for image in images:
-        names = possible_names(image)
-        folder = next((f for f, files in present.items() if names[-1] in files), None)
-        image["file_name"] = f"{folder}/{names[-1]}"
-        if not folder:
-            missing.append(names[-1])
-    if missing:
-        raise ValueError(
-            f"{split}: {len(missing)} of {len(images)} images are not in {' or '.join(present)} of "
-            f"{root}; the first: {missing[0]}; add them, or move the folder away to have it "
-            "downloaded"
-        )

@@ -2,7 +2,7 @@
 
 Everybody else asks the family of a model, a configured one or a built one. Its file has
 
-- ``fits(model)``: whether it is of this family;
+- ``HAS``: the key of a detector's config by which it is of this family, and ``fits(model)``;
 - ``complete(model, ...)``: what a method adds to a detector of configs/detectors/;
 - ``set_test``, ``calibrate``: how its boxes are chosen, and where their scores come from;
 - ``layers(model)``: the layers that params.yaml names in ``train`` and ``reinit``;

@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from . import has
 
 NAME = "one_stage"
+HAS = "bbox_head"
 HEAD = "bbox_head."
 CLASSIFIER = f"{HEAD}retina_cls.weight"
 STATISTICS = (f"{HEAD}loss_cls.",)
@@ -15,7 +16,7 @@ DELTAS = 4
 
 
 def fits(model) -> bool:
-    return has(model, "bbox_head") and not has(model, "roi_head")
+    return has(model, HAS)
 
 
 def complete(model, classes, loss, prior=None, predictor=None, features=None, proposals=None):

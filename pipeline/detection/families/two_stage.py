@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from . import has
 
 NAME = "two_stage"
+HAS = "roi_head"
 BOX_HEAD = "roi_head.bbox_head."
 FEATURES = "roi_head.hallucination."
 CLASSIFIER = f"{BOX_HEAD}fc_cls.weight"
@@ -22,7 +23,7 @@ TRANSLATED = {
 
 
 def fits(model) -> bool:
-    return has(model, "roi_head")
+    return has(model, HAS)
 
 
 def complete(model, classes, loss, prior=None, predictor=None, features=None, proposals=None):

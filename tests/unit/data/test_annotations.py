@@ -7,9 +7,8 @@ import pytest
 
 from pipeline.data.annotations import complete_categories, read_split
 from pipeline.data.categories import frequency, read_categories
-from pipeline.data.sources.files import prepare_files
+from pipeline.data.sources.files import Data, Split
 from pipeline.evaluation.evaluate import evaluate_files
-from pipeline.params import FilesData, SplitFiles
 
 COCO = {
     "images": [
@@ -142,11 +141,13 @@ def test_prepare_makes_files_that_evaluate(write, tmp_path):
         Image.new("RGB", (40, 30)).save(tmp_path / name)
     write()
     write(name="val.json")
-    files = [SplitFiles(annotations=f"{s}.json", images=str(tmp_path)) for s in ("train", "val")]
-    data = FilesData(name="mine", source=str(tmp_path), train=files[0], val=files[1])
+    files = [Split(annotations=f"{s}.json", images=str(tmp_path)) for s in ("train", "val")]
+    data = Data(
+        name="mine", source="files", annotations=str(tmp_path), train=files[0], val=files[1]
+    )
     out = tmp_path / "out"
     out.mkdir()
-    prepare_files(data, out)
+    data.prepare(out)
     names = [row["name"] for row in read_categories(out / "categories.csv")]
     assert names == ["tasse à café", "猫"]
     truth = [

@@ -12,9 +12,8 @@ from pipeline.data.annotations import complete_categories, read_split
 from pipeline.data.categories import frequency, read_categories, write_categories
 from pipeline.data.images import verify_images, write_manifest
 from pipeline.data.index import Index
-from pipeline.data.sources.files import prepare_files
+from pipeline.data.sources.files import Data, Split
 from pipeline.evaluation.truth import read_truth
-from pipeline.params import FilesData, SplitFiles
 
 
 @pytest.fixture
@@ -150,13 +149,13 @@ def on_disk(tmp_path, coco):
         Image.fromarray(pixels).save(tmp_path / image["file_name"])
     for split in ("train", "val"):
         (tmp_path / f"{split}.json").write_text(json.dumps(coco))
-    files = {s: SplitFiles(annotations=f"{s}.json", images=str(tmp_path)) for s in ("train", "val")}
-    return FilesData(name="mine", source=str(tmp_path), verify="decode", **files)
+    files = {s: Split(annotations=f"{s}.json", images=str(tmp_path)) for s in ("train", "val")}
+    return Data(name="mine", source="files", annotations=str(tmp_path), verify="decode", **files)
 
 
 def test_prepare_makes_what_evaluation_reads(on_disk, tmp_path):
     out = tmp_path / "data/mine"
-    prepare_files(on_disk, out)
+    on_disk.prepare(out)
     names = ["categories.csv", "images.csv", "index", "train.json", "val.json"]
     assert sorted(path.name for path in out.iterdir()) == names
     truth = read_truth(out / "val.json", "segm")
@@ -168,7 +167,7 @@ def test_prepare_makes_what_evaluation_reads(on_disk, tmp_path):
 def test_prepare_refuses_before_it_writes(on_disk, tmp_path):
     (tmp_path / "ninety.png").unlink()
     with pytest.raises(ValueError, match="1 of 2 images are bad"):
-        prepare_files(on_disk, tmp_path / "data/mine")
+        on_disk.prepare(tmp_path / "data/mine")
     assert not (tmp_path / "data/mine").exists()
 
 
@@ -176,14 +175,14 @@ def test_prepare_of_an_empty_split(on_disk, tmp_path, coco):
     coco["annotations"] = []
     (tmp_path / "train.json").write_text(json.dumps(coco))
     with pytest.raises(ValueError, match=r"train\.json has no usable annotation"):
-        prepare_files(on_disk, tmp_path / "out")
+        on_disk.prepare(tmp_path / "out")
 
 
 def test_prepare_keeps_a_real_lvis_file_as_it_is(shared, tmp_path, capsys):
     folder = shared / "data/lvis_v0.5_sample"
-    split = SplitFiles(annotations="lvis_val_66_with_images.json", images=str(folder / "val2017"))
-    data = FilesData(name="lvis", source=str(folder), train=split, val=split)
-    prepare_files(data, tmp_path)
+    split = Split(annotations="lvis_val_66_with_images.json", images=str(folder / "val2017"))
+    data = Data(name="lvis", source="files", annotations=str(folder), train=split, val=split)
+    data.prepare(tmp_path)
     before = json.loads((folder / split.annotations).read_text())
     after = json.loads((tmp_path / "val.json").read_text())
     assert len(after["annotations"]) == len(before["annotations"]) == 676
@@ -200,11 +199,11 @@ def test_prepare_keeps_a_real_lvis_file_as_it_is(shared, tmp_path, capsys):
 def test_prepare_of_coco_lt_mini_agrees_with_its_own_counts(shared, tmp_path):
     folder = shared / "data/coco_lt_mini"
     splits = {
-        name: SplitFiles(annotations=f"coco_lt_mini_{name}.json", images=str(folder / name))
+        name: Split(annotations=f"coco_lt_mini_{name}.json", images=str(folder / name))
         for name in ("train", "val")
     }
-    data = FilesData(name="mini", source=str(folder / "annotations"), **splits)
-    prepare_files(data, tmp_path)
+    data = Data(name="mini", source="files", annotations=str(folder / "annotations"), **splits)
+    data.prepare(tmp_path)
     own = json.loads((folder / "annotations/coco_lt_mini_train.json").read_text())["categories"]
     found = {c["id"]: c for c in read_categories(tmp_path / "categories.csv")}
     for category in own:
@@ -249,9 +248,9 @@ def test_training_sees_no_object_thinner_than_a_pixel(tmp_path, coco, capsys):
     Image.new("RGB", (image["width"], image["height"])).save(tmp_path / image["file_name"])
     Image.new("RGB", (40, 30)).save(tmp_path / "five.png")
     (tmp_path / "all.json").write_text(json.dumps(coco))
-    split = SplitFiles(annotations="all.json", images=str(tmp_path))
-    data = FilesData(name="own", source=str(tmp_path), train=split, val=split)
-    prepare_files(data, tmp_path / "out")
+    split = Split(annotations="all.json", images=str(tmp_path))
+    data = Data(name="own", source="files", annotations=str(tmp_path), train=split, val=split)
+    data.prepare(tmp_path / "out")
     index = Index(tmp_path / "out/index/train")
     assert [len(index.image(position)["instances"]) for position in range(2)] == [1, 1]
     rows = read_categories(tmp_path / "out/categories.csv")

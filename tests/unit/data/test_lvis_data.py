@@ -17,11 +17,12 @@ from ruamel.yaml import YAML
 from pipeline import params
 from pipeline.data import remote
 from pipeline.data.categories import read_categories
-from pipeline.data.sources.lvis import RELEASES, Archive, Release, prepare_lvis
+from pipeline.data.coco_folder import IMAGE_FOLDERS
+from pipeline.data.sources.lvis import RELEASES, Archive, Data, Release
 from pipeline.evaluation.truth import read_truth
-from pipeline.params import LVIS_FILES, LVIS_SOURCE, LvisData
 from stages.prepare import prepare
 
+ANNOTATIONS = ("train_annotations", "val_annotations")
 HOME = "http://images.cocodataset.org"
 TRAIN = (9, 25, 30)
 NUMBERS = {"train2017": TRAIN, "val2017": (139, 285)}
@@ -120,7 +121,7 @@ def data(tmp_path, version):
 
 
 def lvis(**more):
-    return LvisData(name="lvis", source=LVIS_SOURCE, **more)
+    return Data(name="lvis", source="lvis", **more)
 
 
 def unpacked(root, version):
@@ -142,9 +143,10 @@ def file_names(out, split):
 
 def test_everything_is_downloaded_checked_and_prepared(data, releases, tmp_path, version, capsys):
     out, root = tmp_path / "out", tmp_path / "coco"
-    documents = prepare_lvis(data, out, releases)
+    documents = data.prepare(out, releases)
     assert names(root) == ["annotations", "downloads", "train2017", "val2017"]
-    assert names(root / "downloads") == ["lock"]
+    notes = [f"lvis_{version}_{split}.json.note" for split in ("train", "val")]
+    assert names(root / "downloads") == ["lock", *notes]
     assert (root / "train2017/000000000025.jpg").read_bytes() == photo(25)
     assert names(out) == ["categories.csv", "images.csv", "index", "train.json", "val.json"]
     expected = [f"{home_of(n)}/{n:012}.jpg" for n in ANNOTATED[version]["val"]]
@@ -163,8 +165,8 @@ def test_what_is_there_is_not_asked_for(data, releases, server, tmp_path, versio
     root = tmp_path / "coco"
     unpacked(root, version)
     root.chmod(0o555)
-    prepare_lvis(data, tmp_path / "out", releases)
-    prepare_lvis(replace(data, download=False, verify="decode"), tmp_path / "out", releases)
+    data.prepare(tmp_path / "out", releases)
+    replace(data, download=False, verify="decode").prepare(tmp_path / "out", releases)
     assert server.asked == []
     assert names(root) == ["annotations", "train2017", "val2017"]
 
@@ -174,12 +176,12 @@ def test_links_are_followed(data, releases, server, tmp_path, version):
     (tmp_path / "coco").mkdir()
     for name in ("annotations", "train2017", "val2017"):
         (tmp_path / "coco" / name).symlink_to(tmp_path / "elsewhere" / name)
-    prepare_lvis(data, tmp_path / "out", releases)
+    data.prepare(tmp_path / "out", releases)
     assert server.asked == []
     (tmp_path / "coco/val2017").unlink()
     (tmp_path / "coco/val2017").symlink_to("nowhere")
     with pytest.raises(ValueError, match="val2017 is a link to nowhere, which does not exist"):
-        prepare_lvis(data, tmp_path / "out", releases)
+        data.prepare(tmp_path / "out", releases)
 
 
 @pytest.mark.parametrize("version", ["v0.5"], indirect=True)
@@ -190,7 +192,7 @@ def test_file_names_without_coco_url(data, releases, tmp_path, version):
     for image in document["images"]:
         del image["coco_url"]
     path.write_text(json.dumps(document))
-    prepare_lvis(data, tmp_path / "out", releases)
+    data.prepare(tmp_path / "out", releases)
     assert file_names(tmp_path / "out", "val") == [
         "val2017/000000000139.jpg",
         "val2017/000000000285.jpg",
@@ -203,7 +205,7 @@ def test_a_missing_image_is_named_and_nothing_downloaded(data, releases, server,
     with pytest.raises(
         ValueError, match=r"train: 1 of 3 images are not in .*000000000025\.jpg; add"
     ):
-        prepare_lvis(data, tmp_path / "out", releases)
+        data.prepare(tmp_path / "out", releases)
     assert server.asked == [] and not (tmp_path / "out").exists()
 
 
@@ -214,9 +216,9 @@ def test_a_mirror_is_used_and_must_serve_the_original(data, releases, server, tm
     with pytest.raises(
         ValueError, match=r"mirror/coco/val\.zip has the sha256 .*data\.urls\.val_images"
     ):
-        prepare_lvis(data, tmp_path / "out", releases)
+        data.prepare(tmp_path / "out", releases)
     server.put("mirror/coco/val.zip", content)
-    prepare_lvis(data, tmp_path / "out", releases)
+    data.prepare(tmp_path / "out", releases)
     assert "/val_images.zip" not in {path for path, _ in server.asked}
 
 
@@ -225,28 +227,27 @@ def test_404_names_the_remedy(data, releases, server, tmp_path):
     with pytest.raises(
         ValueError, match=r"train_images\.zip: the server answers 404.*data\.urls\.train_images"
     ):
-        prepare_lvis(data, tmp_path / "out", releases)
+        data.prepare(tmp_path / "out", releases)
 
 
 def test_without_download_the_missing_place_is_named(data, releases, server, tmp_path):
     with pytest.raises(
         ValueError, match=r"_train\.json does not exist, and data\.download is false"
     ):
-        prepare_lvis(replace(data, download=False), tmp_path / "out", releases)
+        replace(data, download=False).prepare(tmp_path / "out", releases)
     assert server.asked == [] and not (tmp_path / "coco").exists()
 
 
 def test_annotations_of_the_other_version_are_refused(data, releases, tmp_path, version):
     releases = {version: replace(releases[version], categories=1203)}
     with pytest.raises(ValueError, match=r"have 2 categories; LVIS .* has 1203"):
-        prepare_lvis(data, tmp_path / "out", releases)
+        data.prepare(tmp_path / "out", releases)
 
 
 CHILD = """
 import pickle, sys
-from pipeline.data.sources.lvis import prepare_lvis
 data, releases, out = pickle.loads(bytes.fromhex(sys.argv[1]))
-prepare_lvis(data, out, releases)
+data.prepare(out, releases)
 """
 
 
@@ -267,7 +268,7 @@ def test_two_at_once_download_once(data, releases, server, tmp_path):
 @pytest.fixture
 def raw(root):
     raw = YAML(typ="safe", pure=True).load((root / "params.yaml").read_text(encoding="utf-8"))
-    raw["data"] = {"name": "lvis", "source": LVIS_SOURCE, "version": "v1", "root": "~/coco"}
+    raw["data"] = {"name": "lvis", "source": "lvis", "version": "v1", "root": "~/coco"}
     return raw
 
 
@@ -294,7 +295,8 @@ def test_the_stage_prepares_the_real_sample(shared, raw, tmp_path, monkeypatch):
 def test_the_catalogue_is_complete():
     for name, categories in (("v0.5", 1230), ("v1", 1203)):
         release = RELEASES[name]
-        assert set(release.archives) == set(LVIS_FILES) and release.categories == categories
+        assert set(release.archives) == {*IMAGE_FOLDERS.values(), *ANNOTATIONS}
+        assert release.categories == categories
         for archive in release.archives.values():
             assert len(archive.sha256 or "0" * 64) == 64
             assert archive.unpacked > (archive.size or 0)

@@ -9,13 +9,13 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from pipeline.data.categories import read_categories
-from pipeline.data.sources.symbols import deal_labels, generate
+from pipeline.data.drawing import deal_labels
+from pipeline.data.sources.symbols import Data
 from pipeline.files import file_digest, read_json
-from pipeline.params import SYMBOLS_SOURCE, SymbolsData
 
-DATA = SymbolsData(
+DATA = Data(
     name="symbols",
-    source=SYMBOLS_SOURCE,
+    source="symbols",
     categories=24,
     exponent=1.6,
     train_images=150,
@@ -27,7 +27,7 @@ DATA = SymbolsData(
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("symbols")
-    generate(DATA, out)
+    DATA.prepare(out)
     return out
 
 
@@ -126,19 +126,19 @@ def digests(folder):
 def test_same_seed_same_bytes_and_another_seed_others(tmp_path):
     small = replace(DATA, train_images=6, val_images=3)
     for name, seed in (("one", 0), ("again", 0), ("other", 1)):
-        generate(replace(small, seed=seed), tmp_path / name)
+        replace(small, seed=seed).prepare(tmp_path / name)
     one, again, other = (digests(tmp_path / name) for name in ("one", "again", "other"))
     assert one == again
     assert not {one[k] for k in one if k.endswith("png")} & set(other.values())
 
 
 def test_more_images_leave_the_symbols_of_a_category_alone(tmp_path):
-    generate(replace(DATA, train_images=5, val_images=2), tmp_path / "few")
-    generate(replace(DATA, train_images=8, val_images=2), tmp_path / "many")
+    replace(DATA, train_images=5, val_images=2).prepare(tmp_path / "few")
+    replace(DATA, train_images=8, val_images=2).prepare(tmp_path / "many")
     few, many = (read_json(tmp_path / n / "val.json") for n in ("few", "many"))
     assert [c["name"] for c in few["categories"]] == [c["name"] for c in many["categories"]]
 
 
 def test_too_many_categories_is_a_clear_error(tmp_path):
     with pytest.raises(ValueError, match=r"data\.categories is 399; symbols has \d+"):
-        generate(replace(DATA, categories=399), tmp_path)
+        replace(DATA, categories=399).prepare(tmp_path)

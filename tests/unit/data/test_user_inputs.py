@@ -15,8 +15,8 @@ from pipeline import params
 from pipeline.data.annotation_file import read_annotation_file
 from pipeline.data.categories import read_categories
 from pipeline.data.index import Index
+from pipeline.data.sources.files import Data, Split
 from pipeline.detection.dataset import LoadImage, LongTailDataset
-from pipeline.params import FilesData, SplitFiles
 from stages.prepare import prepare
 
 WIDTH, HEIGHT = 64, 48
@@ -92,8 +92,8 @@ class Case:
 @pytest.fixture
 def case(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files = {s: SplitFiles(annotations=f"{s}.json", images=s) for s in OBJECTS}
-    data = FilesData(name="own", source=".", **files)
+    files = {s: Split(annotations=f"{s}.json", images=s) for s in OBJECTS}
+    data = Data(name="own", source="files", annotations=".", **files)
     monkeypatch.setattr(params, "load", lambda: type("Settings", (), {"data": data}))
     return Case(tmp_path)
 

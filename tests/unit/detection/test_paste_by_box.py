@@ -8,8 +8,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 import pipeline.detection  # noqa: F401
-from pipeline.data.sources.files import prepare_files
-from pipeline.params import Augmentation, FilesData, SplitFiles
+from pipeline.data.sources.files import Data, Split
+from pipeline.params import Augmentation
 from pipeline.training import augmentation
 
 SIZE = 64
@@ -29,9 +29,9 @@ def build(folder, boxes):
         document["annotations"].append(annotation)
         document["categories"].append({"id": number, "name": str(number)})
     (folder / "train.json").write_text(json.dumps(document))
-    split = SplitFiles(annotations="train.json", images=str(folder))
-    data = FilesData(name="boxes", source=str(folder), train=split, val=split)
-    prepare_files(data, folder / "out")
+    split = Split(annotations="train.json", images=str(folder))
+    data = Data(name="boxes", source="files", annotations=str(folder), train=split, val=split)
+    data.prepare(folder / "out")
     settings = Augmentation(flip=0.0, copy_paste=100)
     return DATASETS.build(dict(
         type="SeededDataset", seed=0,
@@ -49,7 +49,7 @@ def test_the_pixels_of_the_box_are_pasted_and_no_others(tmp_path):
     dataset, pasted = build(tmp_path, BOXES), []
     for epoch in range(20):
         dataset.epoch = epoch
-        item = dataset[BLACK]
+        item = dataset[BLACK, 0]
         instances = item["data_samples"].gt_instances
         white = item["inputs"].numpy().min(0) == 255
         assert set(np.unique(item["inputs"].numpy())) <= {0, 255}
@@ -72,6 +72,6 @@ def test_an_object_in_the_corner_that_is_covered_whole_leaves_no_empty_box(tmp_p
     dataset = build(tmp_path, {BLACK: [0, 0, 0.3, 0.4], WHITE: BOXES[WHITE]})
     for epoch in range(20):
         dataset.epoch = epoch
-        boxes = dataset[BLACK]["data_samples"].gt_instances.bboxes
+        boxes = dataset[BLACK, 0]["data_samples"].gt_instances.bboxes
         sizes = getattr(boxes, "tensor", boxes)
         assert (sizes[:, 2:] > sizes[:, :2]).all()

@@ -5,8 +5,6 @@ name, which DVC makes only of a run that succeeded, is that member, finished.
 """
 
 import ctypes
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -14,36 +12,23 @@ import sys
 from pathlib import Path
 
 from pipeline.compute.signals import PR_SET_PDEATHSIG
+from pipeline.files import file_digest
 from pipeline.runs.experiments import plain
-from pipeline.runs.git import git
 from pipeline.runs.grid import Member
-
-CODE = ("dvc.yaml", "pipeline", "stages", "configs/detectors")
-WITHOUT_EFFECT = ("compute", "tracking")  # no stage depends on them
+from pipeline.runs.identity import chain_inputs, digest, results_only
 
 
-def experiment_name(grid: str, member: Member, code: str) -> str:
-    settings = {k: v for k, v in member.settings.items() if k not in WITHOUT_EFFECT}
-    text = json.dumps([settings, code], sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    return f"{plain(f'{grid}-{member.label}')}-{digest}"
+def experiment_name(grid: str, member: Member) -> str:
+    inputs = results_only(chain_inputs(member.params))
+    return f"{plain(f'{grid}-{member.label}')}-{digest([inputs, file_digest('dvc.yaml')], 10)}"
 
 
-def code_digest() -> str:
-    """Of what git knows of the code, as it is on disk: DVC's copies have the same."""
-    digest = hashlib.sha256()
-    for file in git("ls-files", "-z", "--", *CODE).split("\0")[:-1]:
-        content = Path(file).read_bytes() if Path(file).is_file() else b""
-        digest.update(f"{file}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
-def start(name: str, overrides, log: Path) -> subprocess.Popen:
+def start_experiment(name: str, overrides, log: Path) -> subprocess.Popen:
     """Run the experiment in a session of its own: Ctrl-C reaches the command only, which then
     stops its members; the kernel stops them where the command has been killed."""
     log.parent.mkdir(parents=True, exist_ok=True)
     changes = [word for override in overrides for word in ("--set-param", override)]
-    command = ["-m", "pipeline.ablation.start", str(os.getpid())]
+    command = ["-m", "pipeline.ablation.experiment", str(os.getpid())]
     # the stages' `python`, where the environment is not activated; and a log that can be read
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environment = {**os.environ, "PATH": path, "PYTHONIOENCODING": "utf-8"}
