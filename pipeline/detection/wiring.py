@@ -4,6 +4,7 @@ It needs no data: the statistics are made up, and of the detector only its heads
 """
 
 import torch
+from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from pipeline.detection.families import family_of
@@ -30,6 +31,8 @@ def check_wiring(params: Params) -> None:
 
 def check_method(params, name):
     method = params.method(name)
+    if hasattr(method, "calibrator"):
+        check_corrects(params, method)
     heads = build_heads(params, name)
     loss = family_of(heads).loss_of(heads)
     check_scores(loss, family_of(heads))
@@ -71,6 +74,20 @@ def check_scores(loss, family):
         raise ValueError(
             f"{type_of(loss.get_activation.__self__)} scores the background, which a one-stage "
             "detector would show as a class; its last column must be 0"
+        )
+
+
+def check_corrects(params, method):
+    """A calibration corrects the scores that the trained loss gives, and no others."""
+    heads = build_heads(params, method.start)
+    loss = family_of(heads).loss_of(heads)
+    calibration = MODELS.build(config_of(method.calibrator, CLASSES, STATISTICS.get))
+    logits = logits_of(loss)
+    found, wanted = loss.get_activation(logits), calibration.uncorrected(logits)
+    if found.shape != wanted.shape or not torch.allclose(found, wanted):
+        raise ValueError(
+            f"from is {method.start}, whose loss, {type_of(loss)}, gives other scores than "
+            f"{method.calibrator.type} corrects; choose a method whose scores are those"
         )
 
 
