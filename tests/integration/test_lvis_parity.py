@@ -13,7 +13,7 @@ from pipeline.evaluation import average_precision as ours
 from pipeline.evaluation.evaluate import evaluate_files
 
 pytest.importorskip("lvis", reason="the parity tests need the package lvis")
-lvis_api = pytest.importorskip("tests.lvis_api")
+lvis_api = pytest.importorskip("lvis_api")
 masks_api = pytest.importorskip("pycocotools.mask")
 
 pytestmark = pytest.mark.filterwarnings("ignore:The 'warn' method:DeprecationWarning")
