@@ -97,6 +97,10 @@ class Index:
         """Positions of the images that have an instance."""
         return np.flatnonzero(np.diff(self.images["instance_end"], prepend=0))
 
+    def labels(self) -> list[np.ndarray]:
+        """Of the objects of each image, without decoding anything else."""
+        return np.split(np.array(self.instances["label"]), self.images["instance_end"])[:-1]
+
     def image(self, position: int) -> dict:
         """id, file_name, width, height and instances (bbox as corners, label, mask) of an image."""
         row = self.images[position]

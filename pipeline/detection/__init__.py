@@ -10,6 +10,7 @@ from . import (
     bbox_head,
     calibrations,
     dataset,
+    dense_head,
     features,
     losses,
     phases,
@@ -24,6 +25,6 @@ for _folder in (losses, samplers, features, predictors, calibrations):
         import_module(_module.name)
 
 __all__ = [
-    "bbox_head", "calibrations", "dataset", "features", "losses", "phases", "precision",
-    "predictors", "roi_head", "samplers",
+    "bbox_head", "calibrations", "dataset", "dense_head", "features", "losses", "phases",
+    "precision", "predictors", "roi_head", "samplers",
 ]  # fmt: skip

@@ -1,12 +1,10 @@
 """The box head: two shared FCs, ``fc_cls``, ``fc_reg``; hallucinated features may join the RoIs."""
 
-import math
-
 import torch
-from mmdet.models.losses import accuracy
 from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead
 from mmdet.registry import MODELS
-from torch import nn
+
+from .scoring import set_prior, set_up_scores, with_parts
 
 
 @MODELS.register_module()
@@ -14,18 +12,20 @@ class LongTailBBoxHead(Shared2FCBBoxHead):
     """``Shared2FCBBoxHead`` with an initial score, and a loss that takes hallucinated rows.
 
     Args:
-        prior: initial sigmoid score of all C + 1 outputs (0.001 in BACL, for sigmoid losses only);
-            None leaves the bias at 0.
+        prior: initial sigmoid score of all outputs (0.001 in BACL, for sigmoid losses only); None
+            leaves the bias at 0.
+        calibration: a config; scores at test time come from its ``get_activation``, before mmdet
+            chooses boxes by them.
     """
 
-    def __init__(self, *args, prior=None, **kwargs):
+    def __init__(self, *args, prior=None, calibration=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.prior = prior
+        set_up_scores(self, "two_stage", calibration)
 
     def init_weights(self):
         super().init_weights()
-        if self.prior is not None:
-            nn.init.constant_(self.fc_cls.bias, math.log(self.prior / (1 - self.prior)))
+        set_prior(self.fc_cls, self.prior)
 
     def embed(self, bbox_feats):
         """RoI features [M, channels, 7, 7] to what ``fc_cls`` sees, [M, D]."""
@@ -53,17 +53,11 @@ class LongTailBBoxHead(Shared2FCBBoxHead):
         """
         box_targets = (labels, label_weights, bbox_targets, bbox_weights)
         losses = super().loss(None, bbox_pred, rois, *box_targets, reduction_override)
-        losses.update(self.accuracy(cls_score, labels))
+        losses.update(self.loss_cls.get_accuracy(cls_score, labels))
         rows = (cls_score, labels, label_weights)
         if hallucinated is not None:
             rows = self.with_hallucinated(*rows, *hallucinated)
-        losses["loss_cls"] = self.classification_loss(*rows)
-        return losses
-
-    def accuracy(self, cls_score, labels):
-        if self.custom_activation:
-            return self.loss_cls.get_accuracy(cls_score, labels)
-        return {"acc": accuracy(cls_score, labels)}
+        return losses | self.classification_loss(*rows)
 
     def with_hallucinated(self, cls_score, labels, label_weights, features, new_labels, valid):
         """Append the scores of ``features`` [M, D], by ``fc_cls`` alone; weight 0 if not valid."""
@@ -76,5 +70,7 @@ class LongTailBBoxHead(Shared2FCBBoxHead):
         )
 
     def classification_loss(self, cls_score, labels, label_weights):
+        """``loss_cls``; of a loss with several parts their sum, and each beside it to be logged."""
         rows_that_count = (label_weights > 0).sum().clamp(min=1)
-        return self.loss_cls(cls_score, labels, label_weights, avg_factor=rows_that_count)
+        value = self.loss_cls(cls_score, labels, label_weights, avg_factor=rows_that_count)
+        return with_parts(value) if isinstance(value, dict) else {"loss_cls": value}

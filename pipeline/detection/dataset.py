@@ -45,6 +45,13 @@ class LongTailDataset(BaseDetDataset):
         self.full_init()
         return self.index.size(self.kept[index])
 
+    def places_of(self, positions: np.ndarray) -> np.ndarray:
+        """Where images of the index [N] stand in this data set, which leaves some out."""
+        self.full_init()
+        places = np.searchsorted(self.kept, positions)
+        assert np.array_equal(self.kept[places], positions), "an image that was left out"
+        return places
+
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
@@ -80,10 +87,12 @@ def check_size(image, results):
 
 @DATASETS.register_module()
 class SeededDataset:
-    """Makes what an item looks like depend on (seed, epoch, index) alone.
+    """Makes what an item looks like depend on (seed, epoch, index, repeat) alone.
 
-    Neither the number of workers or ranks nor a resumed run then changes the data. ``transforms``
-    that mix images (copy-paste) get a second item, drawn by the same rule.
+    Neither the number of workers or ranks nor a resumed run then changes the data. An item is asked
+    for as ``dataset[index, repeat]``: ``repeat`` counts how often the epoch has had the image
+    before, so that one that comes again is augmented afresh. ``transforms`` that mix images
+    (copy-paste) get a second image, any of the data set with the same chance.
     """
 
     def __init__(self, dataset: dict, transforms: list[dict], seed: int):
@@ -102,15 +111,24 @@ class SeededDataset:
     def full_init(self):
         self.dataset.full_init()
 
-    def __getitem__(self, index: int) -> dict:
-        state = np.random.SeedSequence([self.seed, self.epoch, index]).generate_state(2)
+    @property
+    def index(self) -> Index:
+        self.full_init()
+        return self.dataset.index
+
+    def places_of(self, positions: np.ndarray) -> np.ndarray:
+        return self.dataset.places_of(positions)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict:
+        index, repeat = item
+        state = np.random.SeedSequence([self.seed, self.epoch, index, repeat]).generate_state(2)
         np.random.seed(state[0])
         random.seed(int(state[1]))
-        item = self.dataset[index]
+        results = self.dataset[index]
         for transform in self.transforms:
             if hasattr(transform, "get_indexes"):
                 other = self.dataset[random.randrange(len(self.dataset))]
-                item["mix_results"] = [other]
-            item = transform(item)
-            item.pop("mix_results", None)
-        return item
+                results["mix_results"] = [other]
+            results = transform(results)
+            results.pop("mix_results", None)
+        return results

@@ -1,10 +1,11 @@
-"""mmengine hooks: phases by epoch, the frozen representation, and a stop on a broken loss."""
+"""Phases by epoch, what of a detector learns, and a stop on a broken loss."""
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 
-TRAINED_IN_CLASSIFIER_STAGE = {"fc_cls", "fc_reg", "rpn_head", "mask_head"}
+from pipeline.detection.families import layers
+from pipeline.params.methods import LAYERS, Classifier
 
 
 @HOOKS.register_module()
@@ -17,27 +18,42 @@ class PhaseHook(Hook):
                 module.set_epoch(runner.epoch)
 
 
-def freeze_representation(model):
-    """Leave only the heads trainable: ``fc_cls``, ``fc_reg``, the RPN and the mask head.
+def check_layers(model, name: str, block: Classifier) -> None:
+    """``ValueError`` where the classifier ``name`` names a layer that ``model`` lacks.
 
-    The same parameters as ``BACL:tools/train.py select_training_param``. Call it before the model
-    is wrapped for distributed training, which looks at ``requires_grad`` only once.
+    All that can be named, which is what `train` has by default, mean all that there are.
     """
-    for name, parameter in model.named_parameters():
-        if TRAINED_IN_CLASSIFIER_STAGE.isdisjoint(name.split(".")):
+    found = layers(model)
+    for key, wanted in (("train", block.train), ("reinit", block.reinit)):
+        lacking = [layer for layer in wanted if layer not in found]
+        if lacking and set(wanted) != set(LAYERS):
+            raise ValueError(
+                f"classifier.{name}.{key} names {lacking[0]}, which this detector has not; "
+                f"it has: {', '.join(found)}"
+            )
+
+
+def freeze(model, trained) -> None:
+    """Leave only the layers named in ``trained`` learning, as far as ``model`` has them.
+
+    By default the same parameters as ``BACL:tools/train.py select_training_param``. What a layer
+    keeps from learning itself stays so. Call it before the model is wrapped for distributed
+    training, which looks at ``requires_grad`` only once.
+    """
+    learning = [module for name, module in layers(model).items() if name in trained]
+    free = {parameter for module in learning for parameter in module.parameters()}
+    for parameter in model.parameters():
+        if parameter not in free:
             parameter.requires_grad_(False)
 
 
 @HOOKS.register_module()
 class FreezeHook(Hook):
-    """Keeps what ``freeze_representation`` froze in eval mode: BN statistics, dropout.
+    """Keeps what ``freeze`` froze in eval mode: BN statistics, dropout.
 
     It acts at the first iteration of an epoch (or of what a resumed run has left of it) because
     mmengine calls ``model.train()`` between ``before_train_epoch`` and there.
     """
-
-    def before_train(self, runner):
-        freeze_representation(runner.model)
 
     def before_train_epoch(self, runner):
         self.acted = False

@@ -1,18 +1,19 @@
-"""The RoI head that hallucinates features while it trains; at test time it is mmdet's own."""
+"""The RoI head whose classifier learns from more than the images' own features."""
 
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox2roi, get_box_tensor
 
+from .scoring import type_of
+
 
 @MODELS.register_module()
-class HallucinationRoIHead(StandardRoIHead):
-    """``StandardRoIHead`` with a ``LongTailBBoxHead`` and feature hallucination.
+class FeatureRoIHead(StandardRoIHead):
+    """``StandardRoIHead`` with a ``LongTailBBoxHead`` and a source of features.
 
     Args:
-        hallucination: arguments of ``FeatureHallucination``; ``num_classes`` and ``feature_dim``
-            come from the box head.
+        features: config of the source; ``num_classes`` and ``feature_dim`` come from the box head.
 
     In each iteration features drawn from the statistics join the RoIs in the classification loss
     (``BACL:mmdet/models/roi_heads/fhm_roi_head.py``); box and mask losses never see them. Then the
@@ -20,20 +21,20 @@ class HallucinationRoIHead(StandardRoIHead):
     the steps before makes a step independent of how it is divided over GPUs and micro-batches.
     """
 
-    def __init__(self, *args, hallucination, **kwargs):
+    def __init__(self, *args, features, **kwargs):
         super().__init__(*args, **kwargs)
-        if not hasattr(self.bbox_head.loss_cls, "confusion"):
+        loss = self.bbox_head.loss_cls
+        if not hasattr(loss, "confusion"):
             raise ValueError(
-                f"hallucination needs a loss that keeps a confusion matrix, and "
-                f"{type(self.bbox_head.loss_cls).__name__} keeps none; set hallucination.enabled "
-                "to false, or loss.type to fcbl (margin: false, weight: false is plain BCE)"
+                f"features is {features['type']}, which needs a loss that keeps a confusion "
+                f"matrix, and {type_of(loss)} keeps none; remove features, or set loss.type to "
+                "fcbl (margin: false, weight: false is plain BCE)"
             )
         self.hallucination = MODELS.build(
             {
-                "type": "hallucination",
+                **features,
                 "num_classes": self.bbox_head.num_classes,
                 "feature_dim": self.bbox_head.cls_last_dim,
-                **hallucination,
             }
         )
 

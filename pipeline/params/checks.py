@@ -3,7 +3,7 @@
 import re
 
 from pipeline.messages import shown
-from pipeline.params.methods import SECTIONS, Calibration, Pretrained
+from pipeline.params.methods import SECTIONS, Calibration, Pretrained, parts
 
 # safe as a file name, also with what is put around it, for DVC and for a shell
 NAME = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
@@ -111,10 +111,9 @@ def check_method(key, method):
 
 def check_starts(key, method):
     """A part that starts after the last epoch never acts."""
-    parts = {"loss": method.loss, "features": getattr(method, "features", None)}
-    for name, part in parts.items():
-        for knob, start in part.knobs.items() if part else ():
-            if knob.endswith("start_epoch") and start >= method.epochs:
+    for name, part in parts(method).items():
+        for knob, start in part.knobs.items():
+            if knob.endswith("start_epoch") and start is not None and start >= method.epochs:
                 raise ValueError(
                     f"{key}.{name}.{knob} is {start}, which {method.epochs} epochs never reach; "
                     f"allowed: 0 to {method.epochs - 1}"

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pipeline.params.limits import limited
-from pipeline.params.parts import Calibrator, Features, Loss, Predictor, Sampler
+from pipeline.params.parse import parse, require
+from pipeline.params.parts import Calibrator, Features, Loss, Part, Predictor, Sampler
 
 LAYERS = ("fc_cls", "fc_reg", "rpn", "mask_head")
 Layer = Literal["fc_cls", "fc_reg", "rpn", "mask_head"]
+PARTS = ("loss", "features", "sampler", "predictor", "calibrator")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class Classifier(Trained):
     def __post_init__(self):
         super().__post_init__()
         if not self.train:
-            raise ValueError("train is empty: nothing would learn; name some of " + str(LAYERS))
+            raise ValueError(f"train is []: nothing would learn; allowed: {', '.join(LAYERS)}")
         if set(self.reinit) - set(self.train):
             raise ValueError(
                 f"reinit is {list(self.reinit)}, but only {list(self.train)} is trained: what "
@@ -134,14 +136,20 @@ class Calibration:
 
     @classmethod
     def from_yaml(cls, value: Any, key: str) -> "Calibration":
-        own = value if isinstance(value, dict) else {}
-        if not isinstance(own.get("from"), str):
-            raise ValueError(f"{key} needs `from`, the method it calibrates, and a `type`")
-        part = {name: knob for name, knob in own.items() if name != "from"}
-        return cls(start=own["from"], calibrator=Calibrator.from_yaml(part, key))
+        words = "a mapping with a type and `from`, the method that it calibrates"
+        require(isinstance(value, dict) and "from" in value, key, value, words)
+        part = {name: knob for name, knob in value.items() if name != "from"}
+        start = parse(str, value["from"], f"{key}.from")
+        return cls(start=start, calibrator=Calibrator.from_yaml(part, key))
 
     def as_yaml(self) -> dict[str, Any]:
         return {"from": self.start, **self.calibrator.as_yaml()}
+
+
+def parts(method: "Method") -> dict[str, Part]:
+    """Those the method has, by their keys."""
+    found = {key: getattr(method, key, None) for key in PARTS}
+    return {key: part for key, part in found.items() if part}
 
 
 Method = Representation | Classifier | Pretrained | Calibration

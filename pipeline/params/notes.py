@@ -1,6 +1,8 @@
 """Settings that another one switches off: said, not refused, because an ablation leaves them."""
 
-from pipeline.params.methods import Method
+from pipeline.params.methods import SECTIONS, Method, parts
+
+SECTION_OF = {kind: section for section, kind in SECTIONS.items()}
 
 
 def notes(methods: dict[str, Method]) -> list[str]:
@@ -9,10 +11,16 @@ def notes(methods: dict[str, Method]) -> list[str]:
     A part's file says which those are: ``needs = {"alpha": "margin"}`` in its class.
     """
     return [
-        f"note: {name}.{key}.{knob} has no effect while {key}.{switch} is false"
+        f"note: {place}.{knob} has no effect while {place}.{switch} is false"
         for name, method in methods.items()
-        for key in ("loss", "features", "sampler", "predictor", "calibrator")
-        if (part := getattr(method, key, None))
+        for key, part in parts(method).items()
+        for place in [place_of(name, method, key)]
         for knob, switch in part.signature.facts.get("needs", {}).items()
         if knob in part.changed() and not part.knobs[switch]
     ]
+
+
+def place_of(name: str, method: Method, key: str) -> str:
+    """Of the method's part in params.yaml; a calibrator's knobs stand beside its ``from``."""
+    place = f"{SECTION_OF[type(method)]}.{name}"
+    return place if key == "calibrator" else f"{place}.{key}"

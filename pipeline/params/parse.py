@@ -91,7 +91,7 @@ def parse_dataclass(kind, value, key):
     try:
         return kind(**result)
     except ValueError as error:  # of a block, which does not know where it stands
-        raise ValueError(error if key in str(error) else f"{key}.{error}") from None
+        raise ValueError(error if str(error).startswith(key) else f"{key}.{error}") from None
 
 
 def check_limits_of(kind, value, key):

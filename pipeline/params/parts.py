@@ -2,7 +2,8 @@
 
 ``{type: <name>, <knob>: ...}`` names ``pipeline/detection/<folder>/<name>.py``, and its knobs are
 the arguments of the class that is registered there under this name, with their annotations and
-defaults. The file is parsed and not run: params.yaml is checked without torch.
+defaults. The file is parsed and not run: params.yaml is checked without torch. So defaults are
+plain values, and annotations are made of the few words in ``WORDS``.
 """
 
 import ast
@@ -13,14 +14,22 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pipeline.messages import shown
 from pipeline.params.limits import within
-from pipeline.params.parse import check_limits_of, parse, require, unknown_key
+from pipeline.params.parse import SCALARS, check_limits_of, parse, require, unknown_key
 
 DETECTION = Path(__file__).resolve().parents[1] / "detection"
 GIVEN = {  # arguments that the pipeline hands in
     *("self", "num_classes", "image_count", "instance_count", "num_images", "fractal_dimension"),
     *("feature_dim", "in_features", "out_features", "index", "seed"),
 }
-WORDS = {"Annotated": Annotated, "Literal": Literal, "within": within}
+WORDS = {
+    **{kind.__name__: kind for kind in (int, float, bool, str, list)},
+    **{"Annotated": Annotated, "Literal": Literal, "within": within},
+}
+GRAMMAR = (  # of an annotation; an attribute or another call would reach what is no setting
+    *(ast.Name, ast.Constant, ast.Subscript, ast.Tuple, ast.Call, ast.keyword, ast.expr_context),
+    *(ast.BinOp, ast.BitOr, ast.UnaryOp, ast.USub),
+)
+BLOCK = ("predictor", "prior", "warmup_iters", "clip_gradient")  # what a loss may want of its block
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Part:
         given = {name: knob for name, knob in value.items() if name != "type"}
         for name in given:
             if name not in signature.knobs:
-                raise ValueError(unknown_key(key, name, signature.knobs))
+                raise ValueError(unknown_key(key, name, ("type", *signature.knobs)))
         return cls(value["type"], resolve(signature, given, key))
 
     @classmethod
@@ -88,9 +97,11 @@ class Loss(Part):
     @property
     def block(self) -> dict[str, Any]:
         """What the loss wants of the block it stands in, where that says nothing else."""
-        wanted = dict(self.signature.facts.get("block", {}))
+        place, wanted = f"block of {self.file}", dict(self.signature.facts.get("block", {}))
+        for name in wanted:
+            require(name in BLOCK, place, name, ", ".join(BLOCK))
         if "predictor" in wanted:
-            wanted["predictor"] = Predictor.from_yaml(wanted["predictor"], f"{self.file}: block")
+            wanted["predictor"] = Predictor.from_yaml(wanted["predictor"], f"{place}: predictor")
         return wanted
 
 
@@ -131,13 +142,23 @@ def resolve(signature: Signature, given: dict, key: str) -> dict[str, Any]:
 
 @lru_cache
 def read_signature(file: Path) -> Signature:
-    """Of the class that ``file`` registers under its own name."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    """Of the class that ``file`` registers under its own name.
+
+    ``ValueError`` names the file where that cannot be read.
+    """
+    tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     found = next((node for node in classes if file.stem in registered_names(node)), None)
-    assert found, f"{file} registers no class under the name {file.stem!r}"
+    if not found:
+        raise ValueError(
+            f"{file} registers no class under its own name; decorate one with "
+            f'@MODELS.register_module(name="{file.stem}")'
+        )
     init = next((n for n in found.body if getattr(n, "name", "") == "__init__"), None)
-    arguments = signature_of(init.args) if init else {}
+    try:
+        arguments = signature_of(init.args) if init else {}
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
     return Signature(
         {name: knob for name, knob in arguments.items() if name not in GIVEN},
         tuple(name for name in arguments if name in GIVEN and name != "self"),
@@ -153,18 +174,42 @@ def registered_names(node: ast.ClassDef) -> set[str]:
 
 def signature_of(arguments: ast.arguments) -> dict[str, tuple[Any, Any]]:
     positional, defaults = arguments.args, arguments.defaults
-    pairs = list(zip(positional[len(positional) - len(defaults) :], defaults, strict=True))
-    pairs += [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    values = {a.arg: ast.literal_eval(d) for a, d in pairs if d is not None}
-    every = [*positional, *arguments.kwonlyargs]
-    return {a.arg: (annotation_of(a), values.get(a.arg, MISSING)) for a in every}
+    first = [None] * (len(positional) - len(defaults))
+    pairs = [*zip(positional, [*first, *defaults], strict=True)]
+    pairs += zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return {a.arg: (None, MISSING) if a.arg in GIVEN else knob_of(a, node) for a, node in pairs}
+
+
+def knob_of(argument: ast.arg, default: ast.expr | None) -> tuple[Any, Any]:
+    """(annotation or None, default or MISSING)."""
+    kind, value = annotation_of(argument), default_of(argument, default)
+    if kind is None and value not in (MISSING, None) and type(value) not in SCALARS:
+        raise ValueError(f"{argument.arg} needs an annotation, such as list[float]")
+    return kind, value
+
+
+def default_of(argument: ast.arg, default: ast.expr | None) -> Any:
+    try:
+        return MISSING if default is None else ast.literal_eval(default)
+    except ValueError:
+        found = ast.unparse(default)
+        raise ValueError(f"the default of {argument.arg} is {found}; it takes a value") from None
 
 
 def annotation_of(argument: ast.arg) -> Any:
-    if argument.annotation is None or argument.arg in GIVEN:
+    if argument.annotation is None:
         return None
+    nodes = list(ast.walk(argument.annotation))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    calls = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+    plain = all(isinstance(node, GRAMMAR) for node in nodes)
+    if not plain or names - WORDS.keys() or set(calls) - {"within"}:
+        found = ast.unparse(argument.annotation)
+        raise ValueError(
+            f"{argument.arg} is annotated with {found}; allowed: {', '.join(WORDS)}, None and |"
+        )
     code = compile(ast.Expression(argument.annotation), argument.arg, "eval")
-    return eval(code, dict(WORDS))
+    return eval(code, {"__builtins__": {}, **WORDS})
 
 
 def facts_of(node: ast.ClassDef) -> dict[str, Any]:

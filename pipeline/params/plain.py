@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from ruamel.yaml import YAML
 
 from pipeline.masking import masked
+from pipeline.params.methods import parts
 
 NOT_PART = ("compute", "tracking")  # they change where and how fast, not what
 
@@ -69,9 +70,8 @@ def run_name(params):
 
 def deviating_name(params):
     method = headline_method(params)
-    block = params.method(method)
-    parts = [getattr(block, key, None) for key in ("loss", "features", "calibrator")]
-    words = [word for part in parts if part for word in deviations(part)]
+    found = parts(params.method(method)).values()
+    words = [word for part in found for word in deviations(part)]
     return ", ".join([method, *words])
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pipeline.data.statistics import MEDIUM, SMALL, Statistics
 from pipeline.evaluation.groupings import LVIS
 from pipeline.pages.style import COLOURS, FULL_WIDTH, HALF_WIDTH, SHADE, styled
-from pipeline.reporting.plots import NO_IMAGE, legend_above
+from pipeline.reporting.axes import NO_IMAGE, legend_above
 
 SPLITS = {"train": COLOURS[0], "val": COLOURS[1]}
 BINS = 40

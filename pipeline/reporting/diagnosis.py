@@ -5,61 +5,35 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.files import read_json
-
-TABLES = (
-    "calibration", "classes", "classifier", "confusion", "confused_pairs", "objects", "sampling",
-)  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One table a file, with a column ``method`` first; ``errors``: method -> errors.json.
+    """``folders``: method -> its folder; ``missing``: methods that were not diagnosed.
 
-    ``missing`` names the methods that were not diagnosed: the report says so, and goes on.
+    The report names the latter, and goes on. ``grouping``: whose bins are wanted.
     """
 
-    errors: dict[str, dict]
-    calibration: pd.DataFrame
-    classes: pd.DataFrame
-    classifier: pd.DataFrame
-    confusion: pd.DataFrame
-    confused_pairs: pd.DataFrame
-    objects: pd.DataFrame
-    sampling: pd.DataFrame
+    folders: dict[str, Path]
     missing: list[str]
+    grouping: str
+
+    def table(self, name: str) -> pd.DataFrame:
+        """<name>.csv of all methods, with a column ``method`` first; empty where there is none.
+
+        ``ValueError`` where a diagnosed method's file is gone or broken.
+        """
+        tables = [read(folder / f"{name}.csv", method) for method, folder in self.folders.items()]
+        full = [table for table in tables if len(table)]
+        if not full:
+            return tables[0] if tables else pd.DataFrame(columns=["method"])
+        table = pd.concat(full, ignore_index=True)
+        return table[table.grouping == self.grouping] if "grouping" in table else table
 
 
-def load_diagnosis(root: Path, methods: list[str], grouping: str) -> Diagnosis:
-    """Of bins only those of the ``grouping``; ``ValueError`` where a diagnosed method's file is
-    gone or broken."""
+def find_diagnosis(root: Path, methods: list[str], grouping: str) -> Diagnosis:
     folders = {method: root / "reports" / "diagnosis" / method for method in methods}
-    known = {method: folder for method, folder in folders.items() if folder.is_dir()}
-    tables = {name: joined(known, name) for name in TABLES}
-    for name in ("confusion", "objects", "sampling"):
-        if len(tables[name]):
-            tables[name] = tables[name][tables[name].grouping == grouping]
-    return Diagnosis(
-        errors={method: read_errors(folder, method) for method, folder in known.items()},
-        missing=[method for method in methods if method not in known],
-        **tables,
-    )
-
-
-def read_errors(folder, method) -> dict:
-    path = folder / "errors.json"
-    errors = read_json(path)
-    if not (isinstance(errors, dict) and {"tide", "ece"} <= errors.keys()):
-        raise ValueError(f"{path} is of another version; run: dvc repro --force diagnose@{method}")
-    return errors
-
-
-def joined(folders, name) -> pd.DataFrame:
-    tables = [read(folder / f"{name}.csv", method) for method, folder in folders.items()]
-    full = [table for table in tables if len(table)]
-    if full:
-        return pd.concat(full, ignore_index=True)
-    return tables[0] if tables else pd.DataFrame(columns=["method"])
+    found = {method: folder for method, folder in folders.items() if folder.is_dir()}
+    return Diagnosis(found, [method for method in methods if method not in found], grouping)
 
 
 def read(path, method):

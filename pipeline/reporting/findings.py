@@ -1,11 +1,9 @@
-"""What the numbers say: the headline, the tiles, the largest changes, and the rows by category."""
+"""What the numbers say: the headline, the tiles, and the changes by category."""
+
+import pandas as pd
 
 from pipeline.percent import in_percent, percent
-from pipeline.reporting.plots import deltas
 from pipeline.tables.ap import difference
-
-EXTREMES = 5
-PAIRS_A_METHOD = 8
 
 
 def headline(inputs) -> dict[str, str]:
@@ -52,52 +50,20 @@ def tiles(inputs) -> list[dict]:
     ]
 
 
-def category_rows(inputs) -> list[dict]:
-    """One row a category of the evaluation, the fewest training images (or objects) first."""
-    table = inputs.per_category
-    wide = table.pivot(index="category_id", columns="method", values="AP")
-    about = table.drop_duplicates("category_id").sort_values(inputs.grouping.count, kind="stable")
-    return [
-        {
-            "name": row.name,
-            "group": row.group,
-            "image_count": row.image_count,
-            "instance_count": row.instance_count,
-            "ap": (ap := [number(wide.at[row.category_id, m]) for m in inputs.methods]),
-            "delta": difference(
-                ap[inputs.methods.index(inputs.challenger or inputs.baseline)],
-                ap[inputs.methods.index(inputs.baseline)],
-            ),
-        }
-        for row in about.itertuples(index=False)
-    ]
+def deltas(per_category, baseline, grouping) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Per category name, group and training_count; and the other methods' AP minus the baseline's.
 
-
-def number(value) -> float | None:
-    """NaN, pandas' mark of an undefined AP, becomes None."""
-    return None if value != value else float(value)
-
-
-def extremes(inputs) -> dict[str, list[dict]]:
-    """The challenger's largest gains and losses by category; {} where there is no challenger."""
-    if not inputs.challenger:
-        return {}
-    about, changes = deltas(inputs.per_category, inputs.baseline, inputs.grouping)
-    training = [counted(n, inputs.grouping.unit) for n in about.training_count]
-    table = about.assign(training=training, delta=changes[inputs.challenger])
-    table = table.dropna(subset="delta")
-    table = table.sort_values("delta", ascending=False, kind="stable")
-    gains = table[table.delta > 0].head(EXTREMES)
-    losses = table[table.delta < 0].tail(EXTREMES)[::-1]
-    return {"gains": gains.to_dict("records"), "losses": losses.to_dict("records")}
+    Both by category_id, sorted by the training count; the second has one column a method, apart
+    because a method may be called "name", too. NaN where undefined.
+    """
+    wide = per_category.pivot(index="category_id", columns="method", values="AP")
+    change = wide.drop(columns=baseline).sub(wide[baseline], axis=0)
+    about = per_category.drop_duplicates("category_id").set_index("category_id")
+    about = about[["name", "group"]].assign(training_count=about[grouping.count])
+    about = about.sort_values("training_count", kind="stable")
+    return about, change.reindex(about.index)
 
 
 def counted(number, nouns) -> str:
     """ "2 images", "1 image"."""
     return f"{number} {nouns.removesuffix('s') if number == 1 else nouns}"
-
-
-def confused_pairs(diagnosis) -> list[dict]:
-    """The first rows of each method's confused_pairs.csv."""
-    table = diagnosis.confused_pairs
-    return table.groupby("method", sort=False).head(PAIRS_A_METHOD).to_dict("records")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +10,8 @@ import pandas as pd
 from pipeline.evaluation.groupings import GROUPINGS, Grouping
 from pipeline.files import read_json
 from pipeline.params import Params
-from pipeline.reporting.diagnosis import Diagnosis, load_diagnosis
+from pipeline.reporting.diagnosis import Diagnosis, find_diagnosis
+from pipeline.reporting.ground_truth import Truth, load_truth
 from pipeline.tables.compared import Table
 from pipeline.tables.seeds import OverSeeds, over_seeds, seeds_table
 
@@ -52,9 +54,10 @@ class Inputs:
         others = [m for m in self.methods if m != self.baseline]
         return others[-1] if others else None
 
-    @property
-    def val_annotations(self) -> Path:
-        return self.root / "data" / self.params.data.name / "val.json"
+    @cached_property
+    def truth(self) -> Truth:
+        path = self.root / "data" / self.params.data.name / "val.json"
+        return load_truth(path, self.grouping)
 
     @property
     def val_images(self) -> Path:
@@ -68,7 +71,8 @@ class Inputs:
 def load_inputs(params: Params, root=Path()) -> Inputs:
     """Read everything small; ``ValueError`` names a missing file and the command that makes it."""
     methods = list(dict.fromkeys(params.report.methods))
-    models = list(dict.fromkeys([*methods, *(filter(None, (origin(params, m) for m in methods)))]))
+    starts = [params.method(method).start for method in methods]
+    models = list(dict.fromkeys([*methods, *filter(None, starts)]))
     grouping = GROUPINGS[params.report.grouping]
     per_category = pd.concat([read_per_category(root, m) for m in methods], ignore_index=True)
     categories = read_categories(root / "data" / params.data.name / "categories.csv")
@@ -83,15 +87,10 @@ def load_inputs(params: Params, root=Path()) -> Inputs:
         categories=with_group(categories, grouping),
         scalars=pd.concat([read_scalars(root, m) for m in models], ignore_index=True),
         environments={m: env for m in models if (env := read_environment(root, m))},
-        diagnosis=load_diagnosis(root, methods, params.report.grouping),
+        diagnosis=find_diagnosis(root, methods, params.report.grouping),
         seeds_table=seeds,
         seeds=over_seeds(seeds),
     )
-
-
-def origin(params, method) -> str | None:
-    """The representation that a classifier method starts from; None for a representation."""
-    return params.method(method).start
 
 
 def require_file(path, command) -> Path:

@@ -16,7 +16,7 @@ from PIL import Image, ImageFont
 
 from pipeline.data.image_file import read_image
 from pipeline.reporting.findings import counted
-from pipeline.reporting.gallery import Box, found, scenes
+from pipeline.reporting.scenes import Box, found, scenes
 
 WIDTH = 320  # of a panel, in svg units; a column of the page is about as many pixels wide
 SMALLEST = 320  # a smaller photo is enlarged to this longest side, in pixels
@@ -65,8 +65,8 @@ class Picture:
     panels: list[Panel]
 
 
-def pictures(inputs, truth) -> list[Picture]:
-    return [picture(inputs, scene) for scene in scenes(inputs, truth)]
+def pictures(inputs) -> list[Picture]:
+    return [picture(inputs, scene) for scene in scenes(inputs)]
 
 
 def picture(inputs, scene) -> Picture:

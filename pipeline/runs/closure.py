@@ -85,13 +85,33 @@ def bases(root, path) -> list[str]:
     """What a detector's config builds on: mmengine's ``_base_``."""
     if not path.startswith("configs/"):
         return []
-    tree = ast.parse((root / path).read_text(encoding="utf-8"))
-    lines = [line for line in tree.body if isinstance(line, ast.Assign)]
-    named = [line.value for line in lines if getattr(line.targets[0], "id", "") == "_base_"]
-    texts = [ast.literal_eval(value) for value in named]
-    every = [text for found in texts for text in ([found] if isinstance(found, str) else found)]
+    named = literal(root / path, "_base_") or []
     folder = (root / path).parent
+    every = [named] if isinstance(named, str) else named
     return [str((folder / text).resolve().relative_to(root.resolve())) for text in every]
+
+
+def keys_of(root, path, name) -> set[str]:
+    """The keys of ``name = dict(...)`` in a config and in what it builds on."""
+    value = assigned(root / path, name)
+    own = {keyword.arg for keyword in getattr(value, "keywords", ())}
+    return own.union(*(keys_of(root, base, name) for base in bases(root, path)))
+
+
+def literal(file, name):
+    """The plain value that a file gives a name; None where it has no such."""
+    value = assigned(file, name)
+    return None if value is None else ast.literal_eval(value)
+
+
+def assigned(file, name):
+    lines = ast.parse(file.read_text(encoding="utf-8")).body
+    found = [line.value for line in lines if isinstance(line, ast.Assign) and names(line, name)]
+    return found[0] if found else None
+
+
+def names(line, name) -> bool:
+    return getattr(line.targets[0], "id", "") == name
 
 
 def digest_of(file: Path) -> str:

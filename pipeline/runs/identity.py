@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from pipeline.data.places import ROOT
 from pipeline.files import write_text
-from pipeline.params import Params, Pretrained
+from pipeline.params import Calibration, Params, Pretrained
 from pipeline.params.parts import Features
 from pipeline.params.scope import stages_of, what_it_reads
 from pipeline.runs import closure
@@ -74,23 +74,33 @@ def entry_points(params, stage, name, root) -> list[str]:
         return found + [str(file.relative_to(root)) for file in sorted(sections.glob("*.py"))]
     if stage in ("evaluate", "diagnose"):
         return found
-    families = root / "pipeline" / "detection" / "families"
-    found += [str(file.relative_to(root)) for file in sorted(families.glob("*.py"))]
+    config = f"configs/detectors/{params.detector.config}.py"
+    found += [family_file(root, config)]
     found += [str(file.relative_to(ROOT)) for file in part_files(params, stage, name)]
     if stage in ("predict", "calibrate"):  # which read the detector from models/<name>/config.py
         return found
-    return [*found, f"configs/detectors/{params.detector.config}.py"]
+    return [*found, config]
+
+
+def family_file(root, config) -> str:
+    """Of the family that the detector is of: the one whose ``HAS`` is a key of its model."""
+    keys = closure.keys_of(root, config, "model")
+    for file in sorted((root / "pipeline" / "detection" / "families").glob("[!_]*.py")):
+        if closure.literal(file, "HAS") in keys:
+            return str(file.relative_to(root))
+    raise ValueError(f"{config}: its model has none of the heads that detection/families/ knows")
 
 
 def part_files(params, stage, name) -> list[Path]:
     """Of the parts that the stage builds, to train them or to predict with them.
 
-    A calibration has those of what it starts from; what an imported file holds decides which
+    A calibration has those of what it calibrates; what an imported file holds decides which
     features it has.
     """
     building = PREDICTING if stage in ("predict", "calibrate") else TRAINING
-    names = params.ancestry(name) if stage in ("predict", "calibrate") else [name]
-    methods = [params.method(other) for other in names]
+    methods = [params.method(name)]
+    if isinstance(methods[0], Calibration):
+        methods.append(params.method(methods[0].start))
     found = [part.file for m in methods for key in building if (part := getattr(m, key, None))]
     if any(isinstance(method, Pretrained) for method in methods):
         found += Features.known().values()

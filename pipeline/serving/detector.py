@@ -19,7 +19,7 @@ from pipeline.files import read_json
 from pipeline.serving import model_folder as data_folder
 from pipeline.serving.inputs import listed, refused, to_bgr
 from pipeline.training.augmentation import test_transforms
-from pipeline.training.predict import MASK_THRESHOLD, detections, run
+from pipeline.training.predict import detections, run, set_test
 
 COLUMNS = ["image", "category_id", "name", "frequency", "score", "box"]
 
@@ -99,12 +99,12 @@ def build_model(folder, settings):
     """As `predict` builds it, ready to answer."""
     init_default_scope("mmdet")
     config = ConfigDict(data_folder.detector(folder / data_folder.CONFIG))
-    config.test_cfg.rcnn = dict(
+    boxes = dict(
         score_thr=settings["score_threshold"],
         nms=dict(type="nms", iou_threshold=settings["nms_iou"]),
         max_per_img=settings["max_per_image"],
-        mask_thr_binary=MASK_THRESHOLD,
     )
+    set_test(config, boxes)
     config.backbone.init_cfg = None
     model = MODELS.build(config)
     state = torch.load(folder / data_folder.WEIGHTS, map_location="cpu", weights_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.params.methods import PARTS, Trained
 from pipeline.params.plain import flatten
 from pipeline.percent import percent
 from pipeline.runs.dvc_lock import made_from, settings_of
@@ -14,6 +15,7 @@ from pipeline.tables.intervals import Interval, Summary, paired_interval, summar
 
 SHARED = ("detector", "train", "predict")  # sections that affect every method
 SWITCHES = {"true": "on", "false": "off"}
+NONE = "none"
 SAME = 1e-6  # metrics that differ by less come from the same run
 
 
@@ -74,10 +76,10 @@ def settings(run: Finished, method) -> dict[str, str]:
     it was made."""
     own, *others = run.params.ancestry(method)
     made = made_with(run, own)
-    values = flatten(made["method"])
+    values = flat(made["method"])
     for other in others:
         prefix = "classifier." if run.params.method(other).start else "representation."
-        values |= flatten(made_with(run, other)["method"], prefix)
+        values |= flat(made_with(run, other)["method"], prefix)
     first = made_with(run, [own, *others][-1])
     predicted = settings_of(run.locked, run.params, "predict", method)
     shared = {**predicted, **first, "detector": predicted["detector"] | first["detector"]}
@@ -86,13 +88,20 @@ def settings(run: Finished, method) -> dict[str, str]:
     return values
 
 
+def flat(method, prefix="") -> dict[str, str]:
+    """A part that the method does without is of the type "none"."""
+    without = {key: {"type": NONE} for key in PARTS if key in method and method[key] is None}
+    return flatten(method | without, prefix)
+
+
 def made_with(run, name) -> dict:
     return settings_of(run.locked, run.params, run.params.method(name).stage, name)
 
 
 def seed_of(params, method) -> int | None:
-    """None of an imported model: it is the same under every seed."""
-    return None if method in params.pretrained else params.seed
+    """None where nothing is trained, as of an imported model: it is the same under every seed."""
+    methods = [params.method(name) for name in params.ancestry(method)]
+    return params.seed if any(isinstance(method, Trained) for method in methods) else None
 
 
 def make_rows(pairs, names: dict[str, Name]) -> list[Row]:
@@ -178,10 +187,17 @@ def label_keys(rows: list[Row]) -> list[str]:
     sections all. That bacl has other settings than softmax is what a method is."""
     keys = []
     for method in dict.fromkeys(row.method for row in rows):
-        keys += differing([row.settings for row in rows if row.method == method])
+        values = [row.settings for row in rows if row.method == method]
+        keys += [key for key in differing(values) if not told_by_type(key, values)]
     shared = tuple(f"{section}." for section in SHARED)
     keys += [key for key in differing([r.settings for r in rows]) if key.startswith(shared)]
     return list(dict.fromkeys(keys))
+
+
+def told_by_type(key, many: list[dict]) -> bool:
+    """Whether ``key`` is a part's knob that differs only in that not all parts have it."""
+    present = {values[key] for values in many if key in values}
+    return len(present) == 1 and all(f"{key.rpartition('.')[0]}.type" in values for values in many)
 
 
 def name_rows(rows) -> None:
@@ -195,10 +211,14 @@ def name_rows(rows) -> None:
 
 
 def in_words(key, text, keys) -> str:
-    """ "margin off" for loss.margin=false, "hallucination on" for hallucination.enabled=true."""
-    short = key.removesuffix(".enabled").rpartition(".")[2]
-    unique = [other.removesuffix(".enabled").rpartition(".")[2] for other in keys].count(short) == 1
+    """ "margin off" for loss.margin=false, "features none" for features.type=none."""
+    short = short_key(key)
+    unique = [short_key(other) for other in keys].count(short) == 1
     return f"{short if unique else key} {SWITCHES.get(text, text)}"
+
+
+def short_key(key) -> str:
+    return key.removesuffix(".type").rpartition(".")[2]
 
 
 def find_row(rows: list[Row], wanted: str) -> Row:

@@ -15,8 +15,8 @@ KEY = "detector.weights"
 PREFIX = "backbone."
 
 
-def start_from_weights(backbone: dict, weights: str, folder: Path) -> None:
-    """Make mmengine initialise the backbone that ``backbone`` configures from ``weights``.
+def initialised_from(weights: str, backbone: dict, folder: Path) -> dict:
+    """``backbone``, a config, with which mmengine initialises it from ``weights``.
 
     The arrays go to ``folder``/backbone.pth under the backbone's own names, and mmengine loads
     that: it would unpickle the original without limits, and knows neither Swin's layout nor a
@@ -25,11 +25,11 @@ def start_from_weights(backbone: dict, weights: str, folder: Path) -> None:
     state = check_backbone(weights, backbone)
     with atomic_path(folder / "backbone.pth") as temporary:
         torch.save({"state_dict": {PREFIX + name: v for name, v in state.items()}}, temporary)
-    if "convert_weights" in backbone:
-        backbone["convert_weights"] = False
     checkpoint = str(folder / "backbone.pth")
     # SwinTransformer reads it as an attribute
-    backbone["init_cfg"] = ConfigDict(type="Pretrained", checkpoint=checkpoint, prefix=PREFIX)
+    source = ConfigDict(type="Pretrained", checkpoint=checkpoint, prefix=PREFIX)
+    converted = {"convert_weights": False} if "convert_weights" in backbone else {}
+    return {**backbone, **converted, "init_cfg": source}
 
 
 def check_backbone(weights: str, config: dict) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from pipeline.detection.families import family_of, unwrapped
 from pipeline.files import atomic_path
 
 FOLDER = "class_history"
@@ -25,27 +26,27 @@ class ClassHistoryHook(Hook):
 
     @master_only
     def after_train_epoch(self, runner):
-        head = getattr(runner.model, "module", runner.model).roi_head
-        if not hasattr(head.bbox_head.loss_cls, "confusion"):
+        model = unwrapped(runner.model)
+        if not hasattr(family_of(model).loss_of(model), "confusion_sum"):
             return
         epoch, epochs = runner.epoch + 1, runner.max_epochs
         # [C, C] is large with LVIS: only what the first and the last epoch's own need
-        arrays = state_of_classes(head, with_matrix=epoch in (1, epochs - 1, epochs))
+        arrays = state_of_classes(model, with_matrix=epoch in (1, epochs - 1, epochs))
         with atomic_path(Path(runner.work_dir, FOLDER, f"{epoch:04}.npz")) as temporary:
             np.savez_compressed(temporary, **arrays)
 
 
-def state_of_classes(head, with_matrix) -> dict[str, np.ndarray]:
+def state_of_classes(model, with_matrix) -> dict[str, np.ndarray]:
     """What every class [C] has been taken for so far, and its chance to be hallucinated.
 
     ``class_count`` and ``own_sum``; ``confusion_sum`` [C, C] where asked for; where features are
     hallucinated, the ``probability`` to be drawn and whether the class has been ``seen``.
     """
-    loss = head.bbox_head.loss_cls
+    family = family_of(model)
+    loss, hallucination = family.loss_of(model), family.features_of(model)
     arrays = {"class_count": loss.class_count, "own_sum": loss.confusion_sum.diagonal()}
     if with_matrix:
         arrays["confusion_sum"] = loss.confusion_sum
-    hallucination = getattr(head, "hallucination", None)
     if hallucination is not None and hallucination.active:
         arrays["probability"] = hallucination.class_probability(loss.confusion())
         arrays["seen"] = hallucination.seen

@@ -17,6 +17,7 @@ from tqdm import tqdm
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.compute.signals import survive_signals, workers_end
 from pipeline.data.places import categories, image_folder, index_folder
+from pipeline.detection.families import family_of
 from pipeline.detection.model import test_settings
 from pipeline.files import atomic_path
 from pipeline.training.augmentation import test_transforms
@@ -74,12 +75,19 @@ def batches_of(images: range, size: int) -> list[list[int]]:
 def load_model(params, folder):
     config = Config.fromfile(folder / "config.py")
     init_default_scope("mmdet")
-    config.model.test_cfg.rcnn = {**test_settings(params), "mask_thr_binary": MASK_THRESHOLD}
+    set_test(config.model, test_settings(params))
     config.model.backbone.init_cfg = None
     model = MODELS.build(config.model)
     state = torch.load(folder / "weights.pth", map_location="cpu", weights_only=True)
     model.load_state_dict(state)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def set_test(model, settings):
+    """How the config ``model`` chooses its boxes, and its masks where it has some."""
+    family = family_of(model)
+    masks = {"mask_thr_binary": MASK_THRESHOLD} if family.has_masks(model) else {}
+    family.set_test(model, {**settings, **masks})
 
 
 def val_loader(params, batches):
@@ -115,17 +123,15 @@ def with_masks(model, batch):
     """
     data = model.data_preprocessor(batch, False)
     (sample,) = data["data_samples"]
-    features = model.extract_feat(data["inputs"])
-    proposals = model.rpn_head.predict(features, [sample], rescale=False)
-    head, about = model.roi_head, [sample.metainfo]
-    (found,) = head.predict_bbox(features, about, proposals, head.test_cfg, rescale=False)
+    features, family = model.extract_feat(data["inputs"]), family_of(model)
+    found = family.predict_boxes(model, features, sample)
     height, width = sample.ori_shape
     # a decoded mask is as large as the image; before, it has logits for every class
-    largest = max(height * width, head.mask_head.num_classes * LOGIT_BYTES)
+    largest = max(height * width, family.mask_classes(model) * LOGIT_BYTES)
     step = max(1, MASK_BYTES // largest)
     for start in range(0, max(1, len(found)), step):
         part = found[start : start + step]
-        (sample.pred_instances,) = head.predict_mask(features, about, [part], rescale=True)
+        sample.pred_instances = family.predict_masks(model, features, sample, part)
         yield sample
 
 

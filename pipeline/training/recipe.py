@@ -7,6 +7,7 @@ there, the detector from configs/detectors/.
 from mmengine.config import Config
 
 from pipeline.data.places import categories, image_folder, index_folder
+from pipeline.detection.families import family_of
 from pipeline.detection.model import build_model, detector_config
 from pipeline.params import Classifier, Params
 from pipeline.training import augmentation
@@ -40,7 +41,7 @@ def build_config(params: Params, name: str, work_dir) -> Config:
     block = params.method(name)
     config = detector_config(params)
     config.model = build_model(params, block, config.model)
-    masks = "mask_head" in config.model["roi_head"]
+    masks = family_of(config.model).has_masks(config.model)
     config.train_dataloader = train_dataloader(params, block, masks)
     config.optim_wrapper = optimizer(params, block)
     config.param_scheduler = schedulers(params, block)
@@ -62,7 +63,7 @@ def train_dataloader(params, block, masks):
     )
     return dict(
         batch_size=params.train.batch_size,
-        sampler=dict(type="ShuffledSampler"),
+        sampler=sampler(block),
         batch_sampler=dict(type="TotalBatchSampler"),
         dataset=dict(
             type="SeededDataset",
@@ -73,13 +74,21 @@ def train_dataloader(params, block, masks):
     )
 
 
+def sampler(block):
+    """Which images an epoch has: each once where the block says nothing."""
+    if block.sampler is None:
+        return dict(type="ShuffledSampler")
+    return dict(type="DrawnSampler", rule=block.sampler.as_yaml())
+
+
 def optimizer(params, block):
     train = params.train
     rate = train.learning_rate * block.learning_rate_factor
     if train.base_batch_size:
         rate *= train.batch_size / train.base_batch_size
     wrapper = PRECISIONS[train.precision]
-    clip = dict(max_norm=train.clip_gradient) if train.clip_gradient else None
+    limit = train.clip_gradient if block.clip_gradient is None else block.clip_gradient
+    clip = dict(max_norm=limit) if limit else None
     if train.optimizer == "adamw":
         adamw = dict(type="AdamW", lr=rate, betas=(0.9, 0.999), weight_decay=block.weight_decay)
         return dict(**wrapper, optimizer=adamw, paramwise_cfg=SWIN_DECAY, clip_grad=clip)
@@ -89,9 +98,8 @@ def optimizer(params, block):
 
 
 def schedulers(params, block):
-    warmup = dict(
-        type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=params.train.warmup_iters
-    )
+    iters = params.train.warmup_iters if block.warmup_iters is None else block.warmup_iters
+    warmup = dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=iters)
     steps = dict(
         type="MultiStepLR",
         begin=0,
@@ -100,7 +108,7 @@ def schedulers(params, block):
         milestones=list(block.milestones),
         gamma=0.1,
     )
-    return ([warmup] if params.train.warmup_iters else []) + [steps]
+    return ([warmup] if iters else []) + [steps]
 
 
 def hooks(block):

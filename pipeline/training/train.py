@@ -18,23 +18,23 @@ from mmengine.registry import FUNCTIONS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 import pipeline.training.batches  # noqa: F401  (registers the samplers with mmengine)
-from pipeline.compute.checkpoints import Stopped, checkpoint_files, newest_checkpoint
+from pipeline.compute.checkpoints import Stopped, checkpoint_files
 from pipeline.compute.run_folder import training_folder
 from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, workers_end
-from pipeline.detection.phases import freeze_representation
+from pipeline.detection.families import family_of
+from pipeline.detection.phases import check_layers, freeze
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
 from pipeline.training import class_history
-from pipeline.training.backbone import start_from_weights
 from pipeline.training.device import check_device, check_precision
 from pipeline.training.environment import environment
 from pipeline.training.loop import divide
 from pipeline.training.recipe import build_config
 from pipeline.training.scalars import FollowHook
 from pipeline.training.start import check_start
+from pipeline.training.starting_weights import find_start, taken_over
 
 FUNCTIONS.register_module(module=survive_signals)
-STATISTICS = ("roi_head.bbox_head.loss_cls.", "roi_head.hallucination.")
 RUNNER_KEYS = (
     "work_dir", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
     "default_hooks", "custom_hooks", "load_from", "resume", "launcher", "env_cfg",
@@ -90,54 +90,34 @@ def check_unchanged(task):
 
 
 def build_runner(params, name, folder, weights):
-    config = complete_config(params, name, folder)
+    """``weights``: of the method that ``name`` starts from, or None."""
+    config, block = complete_config(params, name, folder), params.method(name)
     divide(config, params.compute, get_world_size())
-    set_start(config, params, name, folder, weights)
+    start = on_first_rank(find_start, config.model.backbone, params, name, folder, weights)
+    config.load_from, config.resume = start.file, start.resume
+    config.model.backbone = start.backbone
+    model = build_model(config)
+    if isinstance(block, Classifier):
+        check_layers(model, name, block)
+        freeze(model, block.train)
+        if not start.resume:
+            config.load_from = on_first_rank(taken_over, start.file, model, name, block, folder)
     if is_distributed():
         config.launcher = "pytorch"
         # device_ids None: the process's current GPU, or the CPU
         config.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None
         )
-    model = build_model(config, frozen=isinstance(params.method(name), Classifier))
     runner = Runner(model=model, cfg=config, **{key: config[key] for key in RUNNER_KEYS})
     runner.logger.addFilter(is_true)
     return runner
 
 
-def set_start(config, params, name, folder, weights):
-    """What the runner loads; the first rank looks, writes, and tells the others."""
-    start = [None]
-    if get_rank() == 0:
-        start = [find_start(config, params, name, folder, weights)]
-    broadcast_object_list(start)
-    config.load_from, config.resume, config.model.backbone = start[0]
-
-
-def find_start(config, params, name, folder, weights):
-    """(file or None, whether it is a checkpoint of this run, the backbone's config)."""
-    backbone = config.model.backbone
-    if checkpoint := newest_checkpoint(folder):
-        print(f"resuming {name} from {checkpoint}", flush=True)
-        return str(checkpoint), True, backbone
-    if weights:
-        return str(without_statistics(weights, folder)), False, backbone
-    if params.detector.weights:
-        start_from_weights(backbone, params.detector.weights, folder)
-    return None, False, backbone
-
-
-def without_statistics(weights: Path, folder: Path) -> Path:
-    """``weights``, or a copy in ``folder`` without an imported FCBL model's running statistics.
-
-    The classifier stage starts both at zero, as the official one does.
-    """
-    state = torch.load(weights, map_location="cpu", weights_only=True)
-    kept = {key: value for key, value in state.items() if not key.startswith(STATISTICS)}
-    if len(kept) == len(state):
-        return weights
-    torch.save(kept, folder / "start.pth")
-    return folder / "start.pth"
+def on_first_rank(function, *arguments):
+    """What ``function`` says on the first rank, which looks and writes for all."""
+    answer = [function(*arguments) if get_rank() == 0 else None]
+    broadcast_object_list(answer)
+    return answer[0]
 
 
 def is_true(record):
@@ -145,14 +125,10 @@ def is_true(record):
     return not record.getMessage().startswith("Resumed iteration number is not divisible")
 
 
-def build_model(config, frozen):
-    """The model; what stays as it is must be known before it is wrapped for several GPUs."""
+def build_model(config):
     init_default_scope("mmdet")
     set_random_seed(config.randomness.seed)
-    model = MODELS.build(config.model)
-    if frozen:
-        freeze_representation(model)
-    return model
+    return MODELS.build(config.model)
 
 
 def complete_config(params, name, work_dir):
@@ -163,8 +139,8 @@ def complete_config(params, name, work_dir):
     config = build_config(params, name, work_dir)
     start = params.method(name).start
     if start in params.pretrained:
-        imported = Config.fromfile(Path("models", start, "config.py")).model.roi_head.bbox_head
-        config.model.roi_head.bbox_head.reg_class_agnostic = imported.reg_class_agnostic
+        imported = Config.fromfile(Path("models", start, "config.py")).model
+        family_of(imported).same_boxes(config.model, imported)
     return config
 
 

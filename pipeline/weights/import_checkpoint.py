@@ -1,9 +1,9 @@
 """Somebody's checkpoint -> ``models/<name>/``, as if it had been trained here.
 
 Takes mmdet 2.x and 3.x checkpoints, plain state dicts and our own ``weights.pth``. Names are
-mmdet's own; those of the official BACL code (``BACL:mmdet/models/losses/fcbl.py``,
-``.../bbox_heads/fhm_convfc_bbox_head.py``) are translated. Every array of the model must come
-from the file; the detector itself is that of ``detector.config``.
+mmdet's own; those of the official BACL code are translated (``TRANSLATED`` of the detector's
+family). Every array of the model must come from the file; the detector itself is that of
+``detector.config``.
 """
 
 import ast
@@ -18,24 +18,16 @@ from mmengine.registry import init_default_scope
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.data.categories import first_difference
 from pipeline.data.places import categories
+from pipeline.detection.families import family_of, family_of_state
 from pipeline.detection.model import build_model, detector_config
 from pipeline.files import atomic_folder, write_json
 from pipeline.masking import masked
-from pipeline.params import Params, Representation
+from pipeline.params import Params
 from pipeline.runs import git_state
 from pipeline.weights.fetch import checked_digest, local_file
 from pipeline.weights.safe_load import load_safely, state_dict_of
 
-HEAD = "roi_head.bbox_head."
-CONFUSION = f"{HEAD}loss_cls.confusion_sum"
-STATISTICS = "roi_head.hallucination."
-TRANSLATED = {
-    f"{HEAD}loss_cls.cm_numerator": CONFUSION,
-    f"{HEAD}loss_cls.num_gt": f"{HEAD}loss_cls.class_count",
-    f"{HEAD}feature_prototype": f"{STATISTICS}mean",
-    f"{HEAD}feature_variance": f"{STATISTICS}var",
-    f"{HEAD}feature_used": f"{STATISTICS}seen",
-}
+CONFUSION = "confusion_sum"  # what an FCBL keeps
 # mmdet spells one category of LVIS v0.5 and v1 otherwise than LVIS's own files do.
 MMDET_SPELLING = {"speaker_(stereo_equipment)": "speaker_(stero_equipment)"}
 LVIS_SIZES = "; LVIS v1 has 1203, v0.5 has 1230"
@@ -58,11 +50,15 @@ def import_checkpoint(params: Params, name: str) -> None:
     path = local_file(block.weights, f"{key}.weights")
     digest = checked_digest(path, block.sha256, f"{key}.sha256")
     checkpoint = read_checkpoint(path, f"{key}.weights")
-    check_classes(checkpoint, params, path)
+    config = model_config(params, block)
+    check_family(checkpoint, config.model, path)
+    check_classes(checkpoint, params, config.model, path)
     check_loss(checkpoint, block.loss.type, key)
-    config = model_config(params, block, checkpoint)
+    boxes = family_of(config.model).adopt(
+        config.model, checkpoint.state, len(config.metainfo["classes"])
+    )
     state = fill(config.model, checkpoint, path, key)
-    print("\n".join(summary(checkpoint, path, config, state)), flush=True)
+    print("\n".join(summary(checkpoint, path, config, boxes, state)), flush=True)
     with atomic_folder(Path("models", name)) as out:
         torch.save(state, out / "weights.pth")
         config.dump(out / "config.py")
@@ -72,18 +68,20 @@ def import_checkpoint(params: Params, name: str) -> None:
 def read_checkpoint(path: Path, key: str) -> Checkpoint:
     content = load_safely(path, key)
     state = state_dict_of(content)
-    if f"{HEAD}fc_cls.weight" not in state:
+    try:
+        translated = family_of_state(state).TRANSLATED
+    except ValueError as error:
         raise ValueError(
-            f"{key}: {path} holds no {HEAD}fc_cls.weight, so it is no two-stage detector of mmdet "
-            f"2.x or 3.x; it has {some(state) or 'no arrays'}"
-        )
+            f"{key}: {path} {error}, so it is no detector of mmdet 2.x or 3.x that we know; it has "
+            f"{some(state) or 'no arrays'}"
+        ) from None
     meta = content.get("meta") if isinstance(content.get("meta"), dict) else {}
-    ours = {TRANSLATED.get(name, name): value for name, value in state.items()}
+    ours = {translated.get(name, name): value for name, value in state.items()}
     return Checkpoint(
         state=ours,
         classes=class_names(meta) or classes_beside(path),
         origin=f"mmdet {meta['mmdet_version']}" if "mmdet_version" in meta else "state dict",
-        translated=[name for name in state if name in TRANSLATED],
+        translated=[name for name in state if name in translated],
     )
 
 
@@ -107,11 +105,21 @@ def classes_beside(path) -> list[str] | None:
     return None
 
 
-def check_classes(checkpoint, params, path):
+def check_family(checkpoint, model, path):
+    found, wanted = family_of_state(checkpoint.state), family_of(model)
+    if found is not wanted:
+        raise ValueError(
+            f"{path} is of a {found.NAME} detector, detector.config is a {wanted.NAME} one"
+        )
+
+
+def check_classes(checkpoint, params, model, path):
     """The data's classes, as many and in the same order."""
     wanted = [category["name"] for category in categories(params)]
     data = f"data/{params.data.name}"
-    count = len(checkpoint.state[f"{HEAD}fc_cls.weight"]) - 1
+    family = family_of(model)
+    loss = MODELS.build(family.loss_config(model))
+    count = family.columns(checkpoint.state) - loss.extra_columns
     if count != len(wanted):
         sizes = LVIS_SIZES if {count, len(wanted)} & {1203, 1230} else ""
         raise ValueError(
@@ -133,40 +141,20 @@ def check_classes(checkpoint, params, path):
 
 
 def check_loss(checkpoint, loss, key):
-    if loss == "cross_entropy" and CONFUSION in checkpoint.state:
+    if loss == "cross_entropy" and any(name.endswith(CONFUSION) for name in checkpoint.state):
         raise ValueError(
             f"{key}.loss.type is cross_entropy, but the file holds FCBL's confusion matrix: its "
             "scores are sigmoids; set it to fcbl"
         )
 
 
-def model_config(params, block, checkpoint):
-    """The params' detector with the file's kind of box regression and, if any, its statistics."""
+def model_config(params, block):
+    """The params' detector, as the method that made the file would train it."""
     init_default_scope("mmdet")
     config = detector_config(params)
-    config.model = build_model(params, as_if_trained(block), config.model)
-    head, state = config.model["roi_head"], checkpoint.state
-    classes = len(state[f"{HEAD}fc_cls.weight"]) - 1
-    head["bbox_head"]["reg_class_agnostic"] = is_agnostic(state, classes)
-    if block.loss.type == "fcbl" and f"{STATISTICS}mean" in state:
-        head.update(type="HallucinationRoIHead", hallucination={})
+    config.model = build_model(params, block, config.model)
     config.metainfo = dict(classes=[category["name"] for category in categories(params)])
     return config
-
-
-def as_if_trained(block):
-    """A block with everything that the recipe asks of one."""
-    return Representation(loss=block.loss, epochs=1)
-
-
-def is_agnostic(state, classes) -> bool:
-    rows = len(state.get(f"{HEAD}fc_reg.weight", ()))
-    if rows not in (4, 4 * classes):
-        raise ValueError(
-            f"{HEAD}fc_reg.weight has {rows} rows; 4 (class-agnostic) or {4 * classes} (of each of "
-            f"the {classes} classes) are understood"
-        )
-    return rows == 4
 
 
 def fill(model, checkpoint, path, key) -> dict[str, torch.Tensor]:
@@ -208,18 +196,16 @@ def misfit(name, state, own):
 
 
 def hint(missing, key):
-    if CONFUSION in missing:
+    if any(name.endswith(CONFUSION) for name in missing):
         return f"; a file that FCBL did not train: set {key}.loss.type to what did"
     return ""
 
 
-def summary(checkpoint, path, config, state):
+def summary(checkpoint, path, config, boxes, state):
     """What was recognised, converted and left out."""
-    head = config.model["roi_head"]
-    boxes = "agnostic" if head["bbox_head"]["reg_class_agnostic"] else "specific"
     yield f"{path}: {checkpoint.origin}, {len(checkpoint.state)} arrays"
     checked = "in the order of the data" if checkpoint.classes else "order not checked"
-    yield f"recognised: {len(config.metainfo['classes'])} classes, {checked}; class-{boxes} boxes"
+    yield f"recognised: {len(config.metainfo['classes'])} classes, {checked}; {boxes} boxes"
     yield f"converted: {', '.join(checkpoint.translated) or 'nothing'}"
     left = [name for name in checkpoint.state if name not in state]
     yield f"left out, the model has no use for it: {', '.join(left) or 'nothing'}"

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from pipeline import presets
 from pipeline.params import load
 from pipeline.reporting.load import load_inputs
-from pipeline.reporting.provenance import cost_rows
+from pipeline.reporting.sections.cost import cost_rows
 
 YAML_FILE = YAML()
 SCHEDULE = {"epochs": 1, "augmentation": {"flip": 0.0}}

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from pipeline import params
 from pipeline.compute.complete import complete
 from pipeline.compute.signals import PREEMPTED, Preempted
 from pipeline.files import file_digest
+from pipeline.params.plain import plain
 from pipeline.training import train
 from pipeline.training.train_task import training
 from stages.predict import predict
@@ -45,13 +46,6 @@ def tiny(root):
     )
 
 
-def as_yaml(settings):
-    document = asdict(settings)
-    for block in document["classifier"].values():
-        block["from"] = block.pop("start_from")
-    return document
-
-
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory):
     """A project of 18 train images, with both methods trained and predicted without a stop."""
@@ -62,7 +56,7 @@ def project(root, tmp_path_factory):
         patch.delenv("DVC_ROOT", raising=False)
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
         with open("params.yaml", "w") as file:
-            YAML(typ="safe").dump(as_yaml(settings), file)
+            YAML(typ="safe").dump(plain(settings), file)
         prepare()
         for name in ("bce", "bacl"):
             complete(training(settings, name))

@@ -8,7 +8,8 @@ from torch import distributed
 import pipeline.detection  # noqa: F401
 from pipeline.detection.features.hallucination import FeatureHallucination
 from pipeline.detection.losses.fcbl import FCBL
-from pipeline.detection.phases import freeze_representation
+from pipeline.detection.phases import freeze
+from pipeline.params.methods import LAYERS
 
 CLASSES, FEATURES, RANKS = 6, 4, 2
 
@@ -66,7 +67,7 @@ def detector_step(rank, root):
 
     torch.manual_seed(0)
     model = build_detector(Config.fromfile(root / "configs/detectors/faster_rcnn_r18_fpn.py"))
-    freeze_representation(model)
+    freeze(model, LAYERS)
     parallel = torch.nn.parallel.DistributedDataParallel(model)
     torch.manual_seed(rank)
     inputs, samples = training_batch(objects=3 if rank == 0 else 0, images=1)

@@ -9,6 +9,8 @@ from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import register_all_modules
 from mmengine.structures import InstanceData
 
+from pipeline.detection.families import family_of
+
 CLASSES, SIZE = 5, 64
 MASK_HEAD = dict(
     type="FCNMaskHead",
@@ -21,32 +23,34 @@ MASK_HEAD = dict(
 
 
 def build_detector(
-    config, loss="fcbl", hallucination=True, agnostic=True, masks=False, box_head="LongTailBBoxHead"
+    config, loss="fcbl", hallucination=True, agnostic=True, masks=False, box_head=None
 ):
     """A detector of 5 classes from a file of configs/detectors/; ``loss`` a name or a dict."""
     register_all_modules()
     model = copy.deepcopy(config.model)
     loss = dict(type=loss) if isinstance(loss, str) else loss
-    head = model["roi_head"]
-    head["bbox_head"].update(
-        type=box_head,
-        num_classes=CLASSES,
-        fc_out_channels=32,
-        reg_class_agnostic=agnostic,
-        loss_cls=dict(num_classes=CLASSES, **loss),
-    )
-    head["type"] = "StandardRoIHead"
-    if hallucination:
-        arguments = hallucination if isinstance(hallucination, dict) else {}
-        head.update(type="HallucinationRoIHead", hallucination=arguments)
-    if masks:
-        add_masks(model)
-    # so large that no proposal is left out at random
-    model["train_cfg"]["rcnn"]["sampler"]["num"] = 10_000
-    model["train_cfg"]["rpn"]["sampler"]["num"] = 100_000
+    arguments = hallucination if isinstance(hallucination, dict) else {}
+    features = dict(type="hallucination", **arguments) if hallucination else None
+    family = family_of(model)
+    family.complete(model, CLASSES, dict(num_classes=CLASSES, **loss), features=features)
+    if family.NAME == "two_stage":
+        shrink_box_head(model, agnostic, box_head)
+        if masks:
+            add_masks(model)
     detector = MODELS.build(model)
     detector.init_weights()
     return detector
+
+
+def shrink_box_head(model, agnostic, box_head):
+    head = model["roi_head"]["bbox_head"]
+    head.update(fc_out_channels=32, reg_class_agnostic=agnostic)
+    if box_head:
+        head["type"] = box_head
+        del head["prior"]
+    # so large that no proposal is left out at random
+    model["train_cfg"]["rcnn"]["sampler"]["num"] = 10_000
+    model["train_cfg"]["rpn"]["sampler"]["num"] = 100_000
 
 
 def add_masks(model):

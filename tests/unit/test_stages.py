@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.compute.signals import STOPPING
+from pipeline.compute.stage import run_stage
 from pipeline.failures import FILES, MEMORY, SHARED
-from stages import run_stage
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_help_shows_the_command_that_works(root):
 
 def run_script(root, body, after=""):
     code = (
-        "import os, signal\nfrom stages import run_stage\n"
+        "import os, signal\nfrom pipeline.compute.stage import run_stage\n"
         f"def stage():\n    {body}\nrun_stage(stage, 'what it does')\n{after}"
     )
     command = [sys.executable, "-c", code]

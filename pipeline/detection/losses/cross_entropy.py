@@ -3,10 +3,13 @@
 from mmdet.models.losses import CrossEntropyLoss
 from mmdet.registry import MODELS
 
+from ..scoring import ClassificationLoss
+
 
 @MODELS.register_module(name="cross_entropy")
-class CrossEntropy(CrossEntropyLoss):
-    """mmdet's softmax loss; it takes ``num_classes``, as every loss does, and needs none."""
+class CrossEntropy(ClassificationLoss, CrossEntropyLoss):
+    """mmdet's softmax loss; scores are the softmax."""
 
-    def __init__(self, num_classes):
-        super().__init__(use_sigmoid=False)
+    def get_activation(self, cls_score):
+        """Scores [N, C + 1] at inference."""
+        return cls_score.softmax(dim=-1)

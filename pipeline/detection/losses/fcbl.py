@@ -11,21 +11,24 @@ Background rows and the background column are left as they are.
 
 from typing import Annotated
 
-import torch
 from mmdet.registry import MODELS
-from mmengine.dist import all_reduce
 from torch.nn.functional import pad
 
 from pipeline.params.limits import within
 
-from ..scoring import SigmoidWithBackground, full_precision, mean_over_rows, one_hot, row_bce
-from ..step_statistics import StepStatistics
-
-CONFUSION_FLOOR = 1e-3
+from ..confusion import ConfusionMatrix
+from ..scoring import (
+    SigmoidWithBackground,
+    counted_rows,
+    full_precision,
+    mean_over_rows,
+    one_hot,
+    row_bce,
+)
 
 
 @MODELS.register_module(name="fcbl")
-class FCBL(StepStatistics, SigmoidWithBackground):
+class FCBL(ConfusionMatrix, SigmoidWithBackground):
     """FCBL; ``margin=False, weight=False`` is plain BCE that still keeps the confusion matrix.
 
     Args:
@@ -56,17 +59,12 @@ class FCBL(StepStatistics, SigmoidWithBackground):
         self.margin = margin
         self.weight = weight
         self.weight_start_epoch = weight_start_epoch
-        self.register_buffer("confusion_sum", torch.zeros(num_classes, num_classes))
-        self.register_buffer("class_count", torch.zeros(num_classes))
+        self.start_confusion(num_classes)
         self.set_epoch(0)
 
     def set_epoch(self, epoch):
         """Tell the running epoch, counted from 0."""
         self.weight_active = self.weight and epoch >= self.weight_start_epoch
-
-    def confusion(self):
-        """[C, C]: row i is the mean softmax, over the C classes, of all rows of class i so far."""
-        return self.confusion_sum / self.class_count.clamp(min=1)[:, None]
 
     def forward(self, cls_score, label, weight=None, avg_factor=None, reduction_override=None):
         """The loss of this batch; afterwards the batch, from all ranks, joins the confusion matrix.
@@ -81,14 +79,12 @@ class FCBL(StepStatistics, SigmoidWithBackground):
             shifted = logits + self.margins(label).to(logits.dtype) if self.margin else logits
             keep = self.kept_pairs(logits.detach(), label) if self.weight_active else None
             rows = row_bce(shifted, one_hot(logits, label), keep)
-            counted = torch.ones_like(rows, dtype=torch.bool) if weight is None else weight > 0
-            self.record(logits.detach(), label, counted)
+            self.record(logits.detach(), label, counted_rows(label, weight))
             return mean_over_rows(rows, weight, avg_factor)
 
     def margins(self, label):
         """[N, C + 1]: alpha ln(confusion[i, j] / confusion[j, i]) for class i; 0 for background."""
-        log_confusion = self.confusion().clamp(min=CONFUSION_FLOOR).log()
-        pairs = self.alpha * (log_confusion - log_confusion.t())
+        pairs = self.alpha * self.pair_margins()
         return pad(pairs, (0, 1, 0, 1)).index_select(0, label)
 
     def kept_pairs(self, logits, label):
@@ -98,16 +94,3 @@ class FCBL(StepStatistics, SigmoidWithBackground):
         keep |= (label == self.num_classes)[:, None]
         keep[:, -1].fill_(True)
         return keep.to(logits.dtype)
-
-    @torch.no_grad()
-    def update(self, logits, label, counted):
-        """Add the softmax of the foreground rows that are ``counted`` [N]."""
-        classes = self.num_classes
-        # the last column counts the rows
-        rows = pad(logits[:, :classes].softmax(dim=1), (0, 1), value=1.0) * counted[:, None]
-        batch = self.confusion_sum.new_zeros(classes + 1, classes + 1)
-        batch.index_add_(0, label, rows.to(batch.dtype))
-        foreground = batch[:classes]
-        all_reduce(foreground)
-        self.confusion_sum += foreground[:, :classes]
-        self.class_count += foreground[:, classes]

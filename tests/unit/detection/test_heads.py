@@ -216,5 +216,5 @@ class TestBoxHead:
 
 
 def test_hallucination_without_a_confusion_matrix_is_refused(config):
-    with pytest.raises(ValueError, match=r"BCE keeps none; set hallucination\.enabled to false"):
+    with pytest.raises(ValueError, match=r"hallucination, which needs .* and bce keeps none"):
         build_detector(config, loss="bce")

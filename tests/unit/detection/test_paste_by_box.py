@@ -49,7 +49,7 @@ def test_the_pixels_of_the_box_are_pasted_and_no_others(tmp_path):
     dataset, pasted = build(tmp_path, BOXES), []
     for epoch in range(20):
         dataset.epoch = epoch
-        item = dataset[BLACK]
+        item = dataset[BLACK, 0]
         instances = item["data_samples"].gt_instances
         white = item["inputs"].numpy().min(0) == 255
         assert set(np.unique(item["inputs"].numpy())) <= {0, 255}
@@ -72,6 +72,6 @@ def test_an_object_in_the_corner_that_is_covered_whole_leaves_no_empty_box(tmp_p
     dataset = build(tmp_path, {BLACK: [0, 0, 0.3, 0.4], WHITE: BOXES[WHITE]})
     for epoch in range(20):
         dataset.epoch = epoch
-        boxes = dataset[BLACK]["data_samples"].gt_instances.bboxes
+        boxes = dataset[BLACK, 0]["data_samples"].gt_instances.bboxes
         sizes = getattr(boxes, "tensor", boxes)
         assert (sizes[:, 2:] > sizes[:, :2]).all()

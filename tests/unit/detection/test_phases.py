@@ -1,6 +1,7 @@
 """The hooks in mmengine's own runner: phases, freezing, and the stop on a broken loss."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,9 @@ from mmengine.runner import Runner
 from tiny_detector import build_detector, training_batch
 
 import pipeline.detection  # noqa: F401
-from pipeline.detection.phases import freeze_representation
+from pipeline.detection.families import layers
+from pipeline.detection.phases import check_layers, freeze
+from pipeline.params.methods import LAYERS
 
 BATCHES = 2
 
@@ -54,6 +57,7 @@ def changed(before, after):
 
 def test_only_the_heads_train_and_bn_statistics_stay(config, tmp_path):
     model = build_detector(config, masks=True)
+    freeze(model, LAYERS)
     before = copy.deepcopy(model.state_dict())
     run(model, tmp_path, ["PhaseHook", "FreezeHook"], epochs=2)
     trained = changed(before, model.state_dict())
@@ -76,18 +80,43 @@ def test_without_the_hook_everything_trains(config, tmp_path):
     assert "roi_head.bbox_head.shared_fcs.0.weight" in trained
 
 
-def test_freeze_goes_by_whole_names():
-    model = torch.nn.ModuleDict(
-        {
-            "rpn_head": torch.nn.Linear(1, 1),
-            "neck_rpn": torch.nn.Linear(1, 1),
-            "bbox_head": torch.nn.ModuleDict({"fc_cls": torch.nn.Linear(1, 1)}),
-        }
-    )
-    freeze_representation(model)
-    free = {name for name, p in model.named_parameters() if p.requires_grad}
-    trained = ("rpn_head", "bbox_head.fc_cls")
-    assert free == {f"{module}.{name}" for module in trained for name in ("weight", "bias")}
+@pytest.mark.parametrize("trained", [["fc_cls"], ["fc_reg", "rpn"], ["mask_head", "fc_cls"]])
+def test_exactly_the_named_layers_learn(config, tmp_path, trained):
+    model = build_detector(config, masks=True)
+    freeze(model, trained)
+    found = layers(model)
+    before = {name: copy.deepcopy(module.state_dict()) for name, module in found.items()}
+    rest = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
+    run(model, tmp_path, ["FreezeHook"])
+    for name, module in found.items():
+        assert bool(changed(before[name], module.state_dict())) == (name in trained), name
+        assert module.training == (name in trained), name
+    parameters = dict(model.named_parameters())
+    assert all(torch.equal(parameters[name], value) for name, value in rest.items())
+    assert not model.neck.training
+
+
+def test_what_a_layer_keeps_from_learning_stays_so(config):
+    model = build_detector(config)
+    model.roi_head.bbox_head.fc_cls.weight.requires_grad_(False)
+    freeze(model, ["fc_cls"])
+    assert [name for name, p in model.named_parameters() if p.requires_grad] == [
+        "roi_head.bbox_head.fc_cls.bias"
+    ]
+
+
+def test_a_layer_that_the_detector_lacks_is_named_unless_all_are_meant(config):
+    model = build_detector(config)
+    block = SimpleNamespace(train=LAYERS, reinit=())
+    check_layers(model, "crt", block)
+    block.train = ["fc_cls", "mask_head"]
+    with pytest.raises(
+        ValueError, match=r"classifier\.crt\.train names mask_head, .* has: fc_cls,"
+    ):
+        check_layers(model, "crt", block)
+    block.train, block.reinit = LAYERS, ["mask_head"]
+    with pytest.raises(ValueError, match=r"classifier\.crt\.reinit names mask_head"):
+        check_layers(model, "crt", block)
 
 
 def test_a_resumed_run_is_in_phase(config, tmp_path):

@@ -11,6 +11,7 @@ from pipeline import params
 from pipeline.data.sources import files
 from pipeline.params.compute import seconds_of
 from pipeline.params.notes import notes
+from pipeline.params.parts import Loss
 
 YAML_READER = YAML(typ="safe", pure=True)
 
@@ -33,8 +34,12 @@ def changed(raw, place, value):
 
 def test_the_default_is_valid(root):
     loaded = params.load(root / "params.yaml")
-    assert loaded.classifier["bacl"].start_from == "bce"
-    assert loaded.classifier["bacl"].loss == params.FCBLoss(type="fcbl")
+    bacl = loaded.classifier["bacl"]
+    assert (bacl.start, bacl.loss, bacl.prior) == (
+        "bce",
+        Loss.from_yaml({"type": "fcbl"}, ""),
+        0.001,
+    )
 
 
 def test_every_preset_is_valid(root):
@@ -51,14 +56,24 @@ def test_every_preset_is_valid(root):
         ("train.bach_size", 4, ["train.bach_size", "did you mean 'batch_size'"]),
         ("classifier.bacl.loss.alhpa", 1, ["classifier.bacl.loss.alhpa", "'alpha'"]),
         ("classifier.bacl.loss.alpha", "high", ["bacl.loss.alpha", "'high'", "a number"]),
-        ("classifier.bacl.loss.type", "focal", ["'focal'", "cross_entropy, bce, fcbl"]),
+        ("classifier.bacl.loss.type", "focal", ["'focal'", "bce, cross_entropy, ", "fcbl"]),
         ("classifier.bacl.loss.prob_thr", 1.5, ["prob_thr", "1.5", "0 to 1"]),
         ("classifier.bacl.loss", "fcbl", ["classifier.bacl.loss", "a mapping with a type"]),
         ("classifier.bacl.from", "bec", ["classifier.bacl.from", "'bec'", "softmax, bce"]),
-        ("classifier.bacl.from", "softmax", ["classifier.bacl", "softmax representation"]),
+        ("classifier.bacl.from", "bacl", ["classifier.bacl.from", "'bacl'", "softmax, bce"]),
+        ("classifier.bacl.from", None, ["classifier.bacl.from is None", "a text"]),
         ("representation.bce.epochs", 0, ["representation.bce.epochs", "0", "1 to"]),
         ("representation.bce.milestones", [99], ["representation.bce.milestones", "99", "1 to"]),
-        ("classifier.bacl.loss", {"type": "bce"}, ["classifier.bacl.hallucination", "only fcbl"]),
+        ("classifier.bacl.features", "hallucination", ["bacl.features", "a mapping with a type"]),
+        ("classifier.bacl.features.type", "fog", ["features.type is 'fog'", "hallucination"]),
+        ("classifier.bacl.features.decay_ratio", 2, ["bacl.features.decay_ratio is 2", "0 to 1"]),
+        ("classifier.bacl.sampler", {"type": "x"}, ["classifier.bacl.sampler.type is 'x'"]),
+        ("classifier.bacl.predictor", {"type": "x"}, ["predictor.type is 'x'", "normed_linear"]),
+        ("representation.bce.features", {"type": "hallucination"}, ["representation.bce.features"]),
+        ("classifier.bacl.train", [], ["classifier.bacl.train is []", "fc_cls, fc_reg, rpn"]),
+        ("classifier.bacl.train", ["fc"], ["classifier.bacl.train[0] is 'fc'", "fc_cls, fc_reg"]),
+        ("classifier.bacl.train", "rpn", ["classifier.bacl.train is 'rpn'", "a list"]),
+        ("representation.bce.train", ["rpn"], ["unknown key representation.bce.train"]),
         ("representation.softmax.prior", 0.01, ["representation.softmax.prior", "remove it"]),
         ("train.clip_gradient", 0, ["train.clip_gradient"]),
         ("representation.bce.epochs", 1.5, ["representation.bce.epochs", "a whole number"]),
@@ -103,9 +118,13 @@ def test_every_preset_is_valid(root):
         ("data.name", "", ["data.name", "letters"]),
         ("detector.config", "faster_rcnn_r19", ["detector.config", "faster_rcnn_r18_fpn"]),
         ("report.methods", ["softmax", "softmax"], ["report.methods", "once"]),
-        ("classifier.bacl.loss.type", ["fcbl"], ["classifier.bacl.loss.type", "bce, fcbl"]),
+        (
+            "classifier.bacl.loss.type",
+            ["fcbl"],
+            ["classifier.bacl.loss.type", "['fcbl']", "bce, cross_entropy"],
+        ),
         ("classifier.bacl.loss.weight_start_epoch", 12, ["weight_start_epoch", "12", "0 to 11"]),
-        ("classifier.bacl.hallucination.start_epoch", 12, ["hallucination.start_epoch", "0 to 11"]),
+        ("classifier.bacl.features.start_epoch", 12, ["features.start_epoch", "12", "0 to 11"]),
         ("seed", "one", ["seed", "'one'", "a whole number"]),
         ("data.source", "", ["data.source", "allowed: files, lvis, symbols"]),
         ("data.source", None, ["data.source", "allowed: files, lvis, symbols"]),
@@ -154,9 +173,7 @@ def test_a_pretrained_model_is_a_method_and_a_start(raw):
     more = changed(changed(more, "report.baseline", "theirs"), "classifier.bacl.from", "theirs")
     loaded = params.parse(params.Params, more, "")
     assert loaded.method("theirs").weights == "x.pth"
-    softmax = changed(more, "pretrained.theirs.loss.type", "cross_entropy")
-    with pytest.raises(ValueError, match="softmax representation 'theirs'"):
-        params.parse(params.Params, softmax, "")
+    assert loaded.ancestry("bacl") == ["bacl", "theirs"]
 
 
 def test_a_missing_key_is_named(raw):
@@ -201,14 +218,15 @@ def test_own_files_may_not_lie_in_the_folder_that_dvc_empties(raw, place):
 
 
 def test_settings_that_are_switched_off_are_named(raw):
-    assert notes(params.parse(params.Params, raw, "").classifier) == []
-    block = raw["classifier"]["bacl"]
-    block["loss"] = {"type": "fcbl", "alpha": 0.5, "prob_thr": 0.5, "margin": False}
-    block["hallucination"] = {"enabled": False, "sampled_classes": 4, "decay_ratio": 0.1}
-    assert notes(params.parse(params.Params, raw, "").classifier) == [
-        "note: classifier.bacl.loss.alpha has no effect while loss.margin is false",
-        "note: classifier.bacl.hallucination.sampled_classes has no effect while "
-        "hallucination.enabled is false",
+    assert notes(params.parse(params.Params, raw, "").methods()) == []
+    raw["classifier"]["bacl"]["loss"] = {
+        "type": "fcbl",
+        "alpha": 0.5,
+        "prob_thr": 0.5,
+        "margin": False,
+    }
+    assert notes(params.parse(params.Params, raw, "").methods()) == [
+        "note: classifier.bacl.loss.alpha has no effect while classifier.bacl.loss.margin is false"
     ]
 
 

@@ -11,6 +11,7 @@ from pipeline.ablation import start as experiments
 from pipeline.ablation import table
 from pipeline.ablation.members import Run, one_gpu
 from pipeline.ablation.progress import Progress
+from pipeline.params import Params, parse
 from pipeline.runs.grid import load_grid
 
 
@@ -90,6 +91,35 @@ def test_the_given_grids_fit_their_params(root, monkeypatch, name):
     monkeypatch.chdir(root)
     preset = root / "configs/presets" / {"parts": "symbols.yaml", "smoke": "smoke.yaml"}[name]
     assert load_grid(root / f"configs/ablations/{name}.yaml", preset)
+
+
+@pytest.mark.parametrize(
+    ("override", "features"),
+    [
+        ("~classifier.bacl.features", None),
+        ("classifier.bacl.features=null", None),
+        ("classifier.bacl.features.decay_ratio=0.2", 0.2),
+    ],
+)
+def test_parts_are_removed_and_set_as_dvc_does(load, override, features):
+    (member,) = load(f"members: {{a: [{override}]}}")
+    found = parse(Params, member.settings, "").method("bacl").features
+    assert (found and found.knobs["decay_ratio"]) == features
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+classifier.bacl.hallucination.enabled=false", "hallucination is now features: {type"),
+        ("classifier.bacl.features.type=fog", "features.type is 'fog'; allowed: hallucination"),
+        ("+classifier.bacl.features.deacy_ratio=1", "features.deacy_ratio in params.yaml; did you"),
+        ("classifier.bacl.features.decay_ratio=2", "features.decay_ratio is 2.0; allowed: 0 to 1"),
+    ],
+)
+def test_a_wrong_part_of_a_member_is_named(load, override, message):
+    with pytest.raises(ValueError, match=r"^member a: ") as caught:
+        load(f"members: {{a: [{override}]}}")
+    assert message in str(caught.value)
 
 
 def test_a_name_depends_on_what_changes_the_result_only(load):

@@ -8,6 +8,8 @@ from mmdet.registry import MODELS
 
 from pipeline import params
 from pipeline.data.categories import write_categories
+from pipeline.detection.phases import freeze
+from pipeline.params.methods import LAYERS
 from pipeline.training.recipe import build_config
 from pipeline.training.train import build_model
 
@@ -153,7 +155,8 @@ def test_classifier(row):
 def test_initial_bias_and_what_is_frozen(root, tmp_path, monkeypatch):
     """On the real R50 model: the two things that no config value shows."""
     config = config_of("lvis_v1_r50", "bacl", root, tmp_path, monkeypatch, 1203)
-    model = build_model(config, frozen=True)
+    model = build_model(config)
+    freeze(model, LAYERS)
     free = {name.rsplit(".", 1)[0] for name, p in model.named_parameters() if p.requires_grad}
     assert free == {
         "rpn_head.rpn_conv", "rpn_head.rpn_cls", "rpn_head.rpn_reg",

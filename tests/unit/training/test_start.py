@@ -7,9 +7,9 @@ import torch
 from mmdet.registry import MODELS
 
 from pipeline import params
-from pipeline.training.backbone import check_backbone, start_from_weights
+from pipeline.training.backbone import check_backbone, initialised_from
 from pipeline.training.start import check_data, check_weights_file
-from pipeline.training.train import build_runner, check_precision, without_statistics
+from pipeline.training.train import build_runner, check_precision
 
 RESNET = dict(type="mmdet.ResNet", depth=18, base_channels=8, stem_channels=8)
 
@@ -68,17 +68,6 @@ def test_training_starts_from_the_backbone_of_the_file(root, tmp_path, monkeypat
     assert (model.backbone.conv1.weight == 0.5).all()
 
 
-def test_a_classifier_starts_its_statistics_at_zero(tmp_path):
-    plain, imported = tmp_path / "plain.pth", tmp_path / "imported.pth"
-    torch.save({"backbone.conv1.weight": torch.ones(2)}, plain)
-    statistics = ("bbox_head.loss_cls.class_count", "hallucination.mean")
-    torch.save(
-        {**torch.load(plain), **{f"roi_head.{k}": torch.ones(2) for k in statistics}}, imported
-    )
-    assert without_statistics(plain, tmp_path) == plain
-    assert list(torch.load(without_statistics(imported, tmp_path))) == ["backbone.conv1.weight"]
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_mixed_precision_needs_a_gpu():
     check_precision("fp32")
@@ -125,8 +114,8 @@ def test_swin_starts_from_its_authors_file_or_from_mmdets(tmp_path, convert):
     whole = {f"backbone.{key}": value for key, value in own.items()}
     torch.save(swin_authors_file(own) if convert else whole, tmp_path / "swin.pth")
     config = dict(SWIN, convert_weights=convert)
-    start_from_weights(config, str(tmp_path / "swin.pth"), tmp_path)
-    model = MODELS.build(config)
+    model = MODELS.build(initialised_from(str(tmp_path / "swin.pth"), config, tmp_path))
+    assert config == dict(SWIN, convert_weights=convert)
     model.init_weights()
     for key, value in model.state_dict().items():
         assert torch.equal(value, own[key]), key

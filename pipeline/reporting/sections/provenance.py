@@ -1,4 +1,4 @@
-"""Where the numbers come from: cost of each training stage, versions, the parameters in force."""
+"""Where the numbers come from: data, models, versions, and the parameters in force."""
 
 import io
 from importlib.metadata import PackageNotFoundError, version
@@ -6,10 +6,25 @@ from importlib.metadata import PackageNotFoundError, version
 from ruamel.yaml import YAML
 
 from pipeline.params.plain import NOT_PART, plain
-from pipeline.reporting.load import origin
+from pipeline.reporting.sections import Section
 from pipeline.tables.seeds import read_earlier
 
+TITLE = "Provenance"
+PLACE = 100
 PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc", "mlflow")
+
+
+def make(inputs) -> Section:
+    return Section(
+        {
+            "digests": data_digests(inputs),
+            "models": model_rows(inputs),
+            "other_seeds": other_seeds(inputs),
+            "remakes": remakes(inputs),
+            "versions": versions(),
+            "params_yaml": resolved_yaml(inputs.params, inputs.methods),
+        }
+    )
 
 
 def data_digests(inputs) -> dict[str, str]:
@@ -76,35 +91,6 @@ def commit_of(environment) -> str:
     return (environment.get("git_commit") or "")[:12]
 
 
-def cost_rows(inputs) -> list[dict]:
-    """One row a training stage, of the methods and of what they start from; the total adds that.
-
-    Values are None where models/<method>/environment.json does not say.
-    """
-    models = dict.fromkeys((*inputs.methods, *inputs.environments))
-    return [cost_row(inputs, model) for model in models]
-
-
-def cost_row(inputs, method):
-    own = inputs.environments.get(method, {})
-    start = origin(inputs.params, method)
-    before = inputs.environments.get(start, {}).get("seconds") if start else 0
-    seconds = own.get("seconds")
-    speeds = inputs.scalars[inputs.scalars.method == method].images_per_second.dropna()
-    return {
-        "method": method,
-        "start": start,
-        "stage": own.get("stage"),
-        "device": own.get("device"),
-        "epochs": own.get("epochs"),
-        "iterations": own.get("iterations"),
-        "seconds": seconds,
-        "total": None if seconds is None or before is None else seconds + before,
-        "images_per_second": float(speeds.median()) if len(speeds) else None,
-        "peak_memory_mb": own.get("peak_memory_mb"),
-    }
-
-
 def versions() -> dict[str, str]:
     """Of the installed packages that results depend on."""
     found = {}
@@ -119,7 +105,7 @@ def versions() -> dict[str, str]:
 def resolved_yaml(params, methods) -> str:
     """The blocks of params.yaml behind these methods, defaults written out."""
     tree = plain(params)
-    used = {*methods, *(origin(params, m) for m in methods)}
+    used = {*methods, *(params.method(m).start for m in methods)}
     for section in ("representation", "pretrained", "classifier"):
         tree[section] = {name: block for name, block in tree[section].items() if name in used}
     for block in NOT_PART:

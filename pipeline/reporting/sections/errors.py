@@ -1,15 +1,19 @@
-"""The plots of a method's errors: what they cost, and what becomes of each group's objects."""
+"""What a method gets wrong: what its errors cost, what becomes of each group's objects, and whether
+its scores are the chance to be right."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline.diagnosis.bins import CORRECT, NOTHING, UNGROUPED
 from pipeline.evaluation.groupings import NO_GROUP
+from pipeline.files import read_json
 from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_looks, styled
 from pipeline.percent import percent
-from pipeline.reporting.diagnosis_plots import GROUP_COLOURS
-from pipeline.reporting.plots import legend_above
+from pipeline.reporting.axes import GROUP_COLOURS, legend_above
+from pipeline.reporting.sections import Plot, Section
 
+TITLE = "Errors"
+PLACE = 50
 ERRORS = {
     "Cls": "class", "Loc": "place", "Both": "both", "Dupe": "duplicate", "Bkg": "background",
     "Miss": "missed",
@@ -17,12 +21,45 @@ ERRORS = {
 GOOD, DARK = "#4c9f38", "#57606a"
 LABELLED = 4  # methods: numbers over the bars of more would collide
 TOO_NARROW = 0.07  # of the panel: no percentage fits into the bar
+UNIT = (-0.03, 1.03)  # from 0 to 1, with room for whole markers at the ends
+FIFTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)
+FEW = 20  # detections in a bin: fewer draw no point
+
+
+def make(inputs) -> Section:
+    who, grouping, read = (inputs.methods, inputs.baseline), inputs.grouping, inputs.diagnosis.table
+    errors = {m: read_errors(folder, m) for m, folder in inputs.diagnosis.folders.items()}
+    plots = {
+        "errors": Plot(
+            "Points of AP50 that each kind of error costs, over all categories",
+            draw_errors(errors, *who),
+        ),
+        "objects": Plot(
+            "Shares of each group's objects that are right, taken for others, not found",
+            draw_objects(read("objects"), inputs.methods, grouping),
+        ),
+        "calibration": Plot(
+            "Share of correct detections against their score",
+            draw_calibration(read("calibration"), *who, grouping),
+        ),
+    }
+    ece = {method: found["ece"]["all"] for method, found in errors.items()}
+    drawn = plots["errors"].figure or plots["calibration"].figure
+    return Section({"ece": ece} if drawn else None, plots)
+
+
+def read_errors(folder, method) -> dict:
+    path = folder / "errors.json"
+    errors = read_json(path)
+    if not (isinstance(errors, dict) and {"tide", "ece"} <= errors.keys()):
+        raise ValueError(f"{path} is of another version; run: dvc repro --force diagnose@{method}")
+    return errors
 
 
 @styled
-def draw_errors(diagnosis, methods, baseline) -> Figure | None:
+def draw_errors(errors, methods, baseline) -> Figure | None:
     """TIDE: how many points of AP50 each kind of error costs, over all categories."""
-    costs = {m: e["tide"]["delta"] for m, e in diagnosis.errors.items() if e["tide"]}
+    costs = {method: found["tide"]["delta"] for method, found in errors.items() if found["tide"]}
     if not costs:
         return None
     figure = Figure(figsize=(FULL_WIDTH, 2.6), layout="constrained")
@@ -47,10 +84,9 @@ def draw_errors(diagnosis, methods, baseline) -> Figure | None:
 
 
 @styled
-def draw_objects(diagnosis, methods, grouping) -> Figure | None:
+def draw_objects(table, methods, grouping) -> Figure | None:
     """A panel a group, a bar a method: the shares of the objects that are found, taken for a
     category of each group, and not found."""
-    table = diagnosis.objects
     if table.empty:
         return None
     groups = [g for g in grouping.groups if table[table.group == g.code].objects.sum() > 0]
@@ -95,3 +131,34 @@ def draw_shares(axes, shares, kinds):
         texts = [f"{100 * w:.0f}" if w >= TOO_NARROW else "" for w in width]
         axes.bar_label(bars, texts, label_type="center", color="white", fontsize=7.5)
         left += width
+
+
+@styled
+def draw_calibration(table, methods, baseline, grouping) -> Figure | None:
+    """Precision against score; on the diagonal a score is the chance to be right."""
+    if table.empty:
+        return None
+    groups = titles(grouping)
+    shown = [code for code in groups if (table.group == code).any()]
+    figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, code in zip(panels, shown, strict=True):
+        axes.plot([0, 1], [0, 100], c=SHADE, lw=0.8, ls=(0, (3, 3)))
+        for method, look in method_looks(methods, baseline).items():
+            own = table[(table.method == method) & (table.group == code) & (table["count"] >= FEW)]
+            if len(own):
+                places = (own.mean_score.to_numpy(float), 100 * own.precision.to_numpy(float))
+                line = look.line | look.marker | dict(ms=3)
+                axes.plot(*places, label=literal(method), **line)
+        axes.set(xlim=UNIT, xticks=FIFTHS, xlabel="score")
+        axes.set(ylim=[100 * end for end in UNIT], yticks=[100 * fifth for fifth in FIFTHS])
+        axes.set_title(groups[code])
+        axes.grid()
+    panels[0].set_ylabel("correct, %")
+    legend_above(figure, panels[0])
+    return figure
+
+
+def titles(grouping) -> dict[str, str]:
+    """code -> name of all categories together and of each group."""
+    return {"all": "all categories", **grouping.names}

@@ -1,35 +1,60 @@
-"""The plots of `diagnose`: classifier, calibration, confusion and hallucination."""
+"""What a classifier does to rare categories: its weights and scores, what it confuses, and what its
+training hallucinates."""
 
 import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from pipeline.diagnosis.bins import group_of
-from pipeline.pages.style import (
-    COLOURS,
-    FULL_WIDTH,
-    RASTER_POINTS,
-    SHADE,
-    literal,
-    method_looks,
-    styled,
+from pipeline.pages.style import FULL_WIDTH, RASTER_POINTS, SHADE, literal, method_looks, styled
+from pipeline.reporting.axes import (
+    GROUP_COLOURS,
+    axis_counts,
+    binned_means,
+    legend_above,
+    log_counts,
 )
-from pipeline.reporting.plots import axis_counts, binned_means, legend_above, log_counts
+from pipeline.reporting.sections import Plot, Section
 
-GROUP_COLOURS = (COLOURS[3], "#b07c10", COLOURS[2], COLOURS[0])  # like the page's
-UNIT = (-0.03, 1.03)  # from 0 to 1, with room for whole markers at the ends
-FIFTHS = (0, 0.2, 0.4, 0.6, 0.8, 1)
-FEW = 20  # detections in a bin: fewer draw no point
+TITLE = "Classifier"
+PLACE = 60
+PAIRS_A_METHOD = 8
 # from nothing to ink, so that the page's light and dark papers both serve as zero
 HEAT = LinearSegmentedColormap.from_list("heat", [(0.18, 0.5, 0.97, 0.0), (0.18, 0.5, 0.97, 1.0)])
 
 
+def make(inputs) -> Section:
+    who, grouping, read = (inputs.methods, inputs.baseline), inputs.grouping, inputs.diagnosis.table
+    tables = read("classifier"), read("classes"), inputs.categories
+    plots = {
+        "classifier": Plot(
+            f"Classifier weight norm and mean score against training {grouping.unit}",
+            draw_classifier(*tables, *who, grouping),
+        ),
+        "confusion": Plot(
+            "Maps of what each bin of categories is taken for, first and last epoch",
+            draw_confusion(read("confusion"), grouping),
+        ),
+        "sampling": Plot(
+            "Chance of each group of categories to be hallucinated, by epoch",
+            draw_sampling(read("sampling"), grouping),
+        ),
+    }
+    pairs = first_rows(read("confused_pairs"))
+    return Section({"pairs": pairs} if plots["classifier"].figure else None, plots)
+
+
+def first_rows(pairs) -> list[dict]:
+    """The most confused pairs of each method."""
+    return pairs.groupby("method", sort=False).head(PAIRS_A_METHOD).to_dict("records")
+
+
 @styled
-def draw_classifier(diagnosis, categories, methods, baseline, grouping) -> Figure | None:
+def draw_classifier(weights, scores, categories, methods, baseline, grouping) -> Figure | None:
     """Weight norm and mean score of correct detections of every category, against its counts."""
     values = {
-        "weight_norm": ("classifier's weight norm", diagnosis.classifier),
-        "correct_score": ("mean score where correct", diagnosis.classes),
+        "weight_norm": ("classifier's weight norm", weights),
+        "correct_score": ("mean score where correct", scores),
     }
     if any(table.empty for _, table in values.values()):
         return None
@@ -54,38 +79,6 @@ def draw_classifier(diagnosis, categories, methods, baseline, grouping) -> Figur
         log_counts(axes, grouping)
     legend_above(figure, figure.axes[0])
     return figure
-
-
-@styled
-def draw_calibration(diagnosis, methods, baseline, grouping) -> Figure | None:
-    """Precision against score; on the diagonal a score is the chance to be right."""
-    table = diagnosis.calibration
-    if table.empty:
-        return None
-    groups = titles(grouping)
-    shown = [code for code in groups if (table.group == code).any()]
-    figure = Figure(figsize=(FULL_WIDTH, 2.9), layout="constrained")
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    for axes, code in zip(panels, shown, strict=True):
-        axes.plot([0, 1], [0, 100], c=SHADE, lw=0.8, ls=(0, (3, 3)))
-        for method, look in method_looks(methods, baseline).items():
-            own = table[(table.method == method) & (table.group == code) & (table["count"] >= FEW)]
-            if len(own):
-                places = (own.mean_score.to_numpy(float), 100 * own.precision.to_numpy(float))
-                line = look.line | look.marker | dict(ms=3)
-                axes.plot(*places, label=literal(method), **line)
-        axes.set(xlim=UNIT, xticks=FIFTHS, xlabel="score")
-        axes.set(ylim=[100 * end for end in UNIT], yticks=[100 * fifth for fifth in FIFTHS])
-        axes.set_title(groups[code])
-        axes.grid()
-    panels[0].set_ylabel("correct, %")
-    legend_above(figure, panels[0])
-    return figure
-
-
-def titles(grouping) -> dict[str, str]:
-    """code -> name of all categories together and of each group."""
-    return {"all": "all categories", **grouping.names}
 
 
 @styled

@@ -1,13 +1,23 @@
-"""Training curves: loss and learning rate by step, from models/<method>/scalars.jsonl."""
+"""Loss and learning rate by step, from models/<method>/scalars.jsonl."""
 
 import matplotlib.ticker
 import pandas as pd
 from matplotlib.figure import Figure
 
 from pipeline.pages.style import FULL_WIDTH, literal, method_looks, styled
-from pipeline.reporting.plots import legend_above
+from pipeline.reporting.axes import legend_above
+from pipeline.reporting.sections import Plot, Section
 
+TITLE = "Training"
+PLACE = 80
 PANELS = {"loss": "training loss", "lr": "learning rate"}
+
+
+def make(inputs) -> Section:
+    curves = training_curves(inputs.scalars, inputs.methods)
+    figure = draw_curves(curves, inputs.methods, inputs.baseline)
+    plot = Plot("Training loss and learning rate by iteration", figure, curves)
+    return Section({} if figure else None, {"training_curves": plot})
 
 
 def training_curves(scalars: pd.DataFrame, methods) -> pd.DataFrame:

@@ -4,8 +4,39 @@ from matplotlib.figure import Figure
 
 from pipeline.pages.style import FULL_WIDTH, SHADE, literal, method_colours, styled
 from pipeline.percent import NONE, percent
+from pipeline.reporting.findings import headline
+from pipeline.reporting.sections import Plot, Section
 from pipeline.tables.ap import MASKS, difference
+from pipeline.tables.formats import KINDS
 from pipeline.tables.seeds import OverSeeds
+
+TITLE = "How sure"
+PLACE = 20
+
+
+def make(inputs) -> Section:
+    """Of the boxes, and of the masks, as far as there is something to say."""
+    boxes = headline(inputs)
+    masks = {MASKS + key: f"mask {title}" for key, title in boxes.items()}
+    kinds = {"spread": ("Box AP", boxes), "spread_segm": ("Mask AP", masks)}
+    spreads = [
+        {"of": of, "plot": plot, "titles": titles, "rows": rows}
+        for plot, (of, titles) in kinds.items()
+        if (rows := spread_rows(inputs.seeds, titles, inputs.baseline))
+    ]
+    return Section(
+        values={"spreads": spreads} if spreads else None,
+        plots={name: spread_plot(inputs, titles) for name, (_, titles) in kinds.items()},
+        files={f"over_seeds.{kind}": of(inputs.seeds_table) for kind, of in KINDS.items()},
+    )
+
+
+def spread_plot(inputs, titles) -> Plot:
+    ap, *_ = titles.values()
+    return Plot(
+        f"Difference to {inputs.baseline} in {ap} and by group, with intervals",
+        draw_spread(inputs.seeds, titles, inputs.methods, inputs.baseline),
+    )
 
 
 def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: str) -> list[dict]:
@@ -27,10 +58,6 @@ def spread_rows(found: dict[str, OverSeeds], titles: dict[str, str], baseline: s
         }
         for method, own in found.items()
     ]
-
-
-def of_masks(titles: dict[str, str]) -> dict[str, str]:
-    return {MASKS + key: f"mask {title}" for key, title in titles.items()}
 
 
 def measured(found, titles):

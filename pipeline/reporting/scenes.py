@@ -12,16 +12,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.evaluation.predictions import has_masks
-from pipeline.reporting.ground_truth import Truth, with_corners
+from pipeline.reporting.ground_truth import with_corners
 from pipeline.reporting.load import Inputs
 from pipeline.reporting.outlines import Outline, compressed, outline, whole_mask
 
-RULE = (
-    "Val images with {rarest} come first, ordered by how much the mean score of these "
-    "objects (0 where one is not found) differs between {baseline} and {challenger}, up or down; "
-    "then images with {others} in the same way. Drawn are each method's best-scored detections, "
-    "{extra} more than the image has objects and {most} at most."
-)
 EXTRA = 2
 MOST = 15
 MATCH_IOU = 0.5
@@ -52,8 +46,9 @@ class Scene:
     detections: dict[str, list[Box]]
 
 
-def scenes(inputs: Inputs, truth: Truth) -> list[Scene]:
+def scenes(inputs: Inputs) -> list[Scene]:
     """The ``report.gallery_images`` images of the rule, the most changed first."""
+    truth = inputs.truth
     chosen = choose(inputs, truth)
     paths = {m: inputs.predictions(m) for m in inputs.methods}
     masked = any(has_masks(path) for path in paths.values())
