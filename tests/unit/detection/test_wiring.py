@@ -164,11 +164,3 @@ def test_the_state_of_random_numbers_is_left(root):
     before = torch.get_rng_state()
     check_wiring(methods(root))
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_calibration_corrects_only_the_scores_it_is_made_for(root):
-    norcal = {"type": "norcal", "gamma": 0.6}
-    bce = {"bce": {"loss": {"type": "bce"}, **SHORT}}
-    check_wiring(methods(root, bce, calibration={"norcal": {"from": "softmax", **norcal}}))
-    with pytest.raises(ValueError, match=r"calibration\.norcal: from is bce, whose loss, bce"):
-        check_wiring(methods(root, bce, calibration={"norcal": {"from": "bce", **norcal}}))
