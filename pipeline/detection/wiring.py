@@ -33,8 +33,10 @@ def check_method(params, name):
     heads = build_heads(params, name)
     loss = family_of(heads).loss_of(heads)
     check_scores(loss, family_of(heads))
-    if hasattr(method, "loss"):
-        check_gradient(loss)
+    if hasattr(method, "calibrator"):
+        check_corrects(params, name, loss)
+        return
+    check_gradient(loss)
     if hasattr(method, "reinit") and "fc_cls" not in method.reinit:
         check_goes_on(params, name, heads)
 
@@ -71,6 +73,20 @@ def check_scores(loss, family):
         raise ValueError(
             f"{type_of(loss.get_activation.__self__)} scores the background, which a one-stage "
             "detector would show as a class; its last column must be 0"
+        )
+
+
+def check_corrects(params, name, calibrated):
+    """A calibration must correct the scores that the trained loss gives."""
+    start = params.method(name).start
+    heads = build_heads(params, start)
+    loss = family_of(heads).loss_of(heads)
+    calibration, logits = calibrated.get_activation.__self__, logits_of(loss)
+    found, wanted = loss.get_activation(logits), calibration.uncorrected(logits)
+    if found.shape != wanted.shape or not found.allclose(wanted):
+        raise ValueError(
+            f"from is {start}, whose loss gives other scores than {type_of(calibration)} corrects; "
+            "choose a method with those"
         )
 
 

@@ -31,8 +31,7 @@ def save(folder: Path, root: Path, params, method: str, model: Model) -> None:
     texts = folder.with_name("detector")
     texts.mkdir()
     data_folder.write_texts(texts, root, params, method)
-    detector = data_folder.detector(texts / data_folder.CONFIG)
-    masks = any("mask_head" in part for part in detector.values() if isinstance(part, dict))
+    masks = data_folder.has_masks(data_folder.detector(texts / data_folder.CONFIG))
     mlflow.pyfunc.save_model(
         folder,
         loader_module=LOADER,

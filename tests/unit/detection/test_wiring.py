@@ -111,6 +111,15 @@ def test_a_classifier_of_the_same_shape_goes_on(root):
     check_wiring(methods(root, classifier={"crt": crt}))
 
 
+def test_norcal_corrects_a_softmax_alone(root):
+    norcal = {"x": {"from": "softmax", "type": "norcal", "gamma": 0.5}}
+    check_wiring(methods(root, calibration=norcal))
+    bce = {"bce": {"loss": {"type": "bce"}, **SHORT}}
+    norcal["x"]["from"] = "bce"
+    with pytest.raises(ValueError, match=r"^calibration\.x: from is bce, whose loss gives other"):
+        check_wiring(methods(root, bce, calibration=norcal))
+
+
 class Half(ClassificationLoss):
     """Its scores reach mmdet's test, and not its training."""
 

@@ -30,10 +30,10 @@ CATEGORIES = [
 
 
 def fake_runner(folder, epochs, hallucination=True):
-    loss = MODELS.build(dict(type="FCBL", num_classes=len(COUNTS)))
+    loss = MODELS.build(dict(type="fcbl", num_classes=len(COUNTS)))
     head = SimpleNamespace(bbox_head=SimpleNamespace(loss_cls=loss))
     if hallucination:
-        module = dict(type="FeatureHallucination", num_classes=len(COUNTS), feature_dim=3)
+        module = dict(type="hallucination", num_classes=len(COUNTS), feature_dim=3)
         head.hallucination = MODELS.build(module)
     model = SimpleNamespace(roi_head=head)
     return SimpleNamespace(model=model, work_dir=str(folder), max_epochs=epochs, epoch=0)

@@ -3,12 +3,15 @@
 Expected values: BACL:configs/bacl and BACL:configs/_base_, as mmdet 3 spells them.
 """
 
+from dataclasses import replace
+
 import pytest
 from mmdet.registry import MODELS
 
 from pipeline import params
 from pipeline.data.categories import write_categories
 from pipeline.params.methods import LAYERS
+from pipeline.params.parts import Sampler
 from pipeline.training.phases import freeze
 from pipeline.training.recipe import build_config
 from pipeline.training.train import build_model
@@ -145,9 +148,10 @@ def test_classifier(row):
         type="fcbl", num_classes=classes, alpha=0.85, prob_thr=0.7, margin=True, weight=True,
         weight_start_epoch=0,
     )  # fmt: skip
-    assert config.model.roi_head.hallucination == dict(
-        decay_ratio=0.1, sampled_classes=8, samples_per_class=12, start_epoch=0
-    )
+    assert config.model.roi_head.features == dict(
+        type="hallucination", decay_ratio=0.1, sampled_classes=8, samples_per_class=12,
+        max_boxes_per_image=100, start_epoch=0,
+    )  # fmt: skip
     assert config.model.train_cfg.rpn_proposal.max_per_img == 2000
     assert dict(type="FreezeHook") in config.custom_hooks
 
@@ -168,6 +172,35 @@ def test_initial_bias_and_what_is_frozen(root, tmp_path, monkeypatch):
     assert head.fc_cls.weight.shape == (1204, 1024)
     assert head.fc_cls.weight.std().item() == pytest.approx(0.01, rel=0.02)
     assert head.fc_reg.out_features == 4 * 1203
+
+
+def test_warm_up_and_clipping_of_a_block_go_before_those_of_train(root, tmp_path, monkeypatch):
+    config_of("lvis_v1_r50", "bce", root, tmp_path, monkeypatch, 3)  # the categories
+    settings = params.load(root / "configs/presets/lvis_v1_r50.yaml")
+    settings = replace(settings, train=replace(settings.train, clip_gradient=7.0))
+
+    def resolved(**block):
+        changed = {"bce": replace(settings.representation["bce"], **block)}
+        methods = {**settings.representation, **changed}
+        config = build_config(replace(settings, representation=methods), "bce", "work")
+        return config.param_scheduler, config.optim_wrapper.clip_grad
+
+    (warmup, _), clip = resolved()
+    assert (warmup.end, clip) == (500, dict(max_norm=7.0))
+    (warmup, _), clip = resolved(warmup_iters=10_000, clip_gradient=5.0)
+    assert (warmup.end, clip) == (10_000, dict(max_norm=5.0))
+    assert len(resolved(warmup_iters=0)[0]) == 1
+
+
+def test_a_sampler_is_handed_on_with_all_its_knobs(root, tmp_path, monkeypatch):
+    plain = config_of("lvis_v1_r50", "bce", root, tmp_path, monkeypatch, 3)
+    assert plain.train_dataloader.sampler == dict(type="ShuffledSampler")
+    settings = params.load(root / "configs/presets/lvis_v1_r50.yaml")
+    rfs = Sampler.from_yaml({"type": "repeat_factor"}, "sampler")
+    blocks = {name: replace(b, sampler=rfs) for name, b in settings.representation.items()}
+    config = build_config(replace(settings, representation=blocks), "bce", "work")
+    rule = dict(type="repeat_factor", threshold=0.001, rounding="up")
+    assert config.train_dataloader.sampler == dict(type="DrawnSampler", rule=rule)
 
 
 def test_learning_rate_scales_with_the_total_batch(root, tmp_path, monkeypatch):
