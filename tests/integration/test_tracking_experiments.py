@@ -11,11 +11,12 @@ from mlflow.tracking import MlflowClient
 from ruamel.yaml import YAML
 from tracking_project import write, write_project
 
+from pipeline.params import Params, parse, read_yaml
+from pipeline.runs.identity import INPUTS, as_text, chain_inputs
 from pipeline.tracking.background import CODE
 from pipeline.tracking.replay import sync_experiments
 
 UNUSED = (
-    "data/.checked",
     "reports/data/symbols.html",
     "reports/seeds.json",
     "reports/summary.json",
@@ -48,6 +49,14 @@ def write_results(folder, root):
         write(folder / "reports" / name, name)
     for name in UNUSED:
         write(folder / name, "{}")
+    write(folder / INPUTS, as_text(chain_inputs(experiment(root))))
+
+
+def experiment(root):
+    """The params of the experiment."""
+    values = read_yaml(root / "params.yaml")
+    values["classifier"]["bacl"]["loss"]["alpha"] = 0.5
+    return parse(Params, values, "")
 
 
 @pytest.fixture(scope="module")
