@@ -190,7 +190,7 @@ def test_a_member_finds_its_python_where_the_environment_is_not_activated(projec
     """Without a python on the PATH: its first stage is reached, and refuses what it is told."""
     log = project / "log"
     code = (
-        "from pathlib import Path; from pipeline.ablation.start import start_experiment; "
+        "from pathlib import Path; from pipeline.ablation.experiment import start_experiment; "
         "print(start_experiment('one', ['+wrong=1'], Path('log')).wait())"
     )
     run(project, sys.executable, "-c", code, PATH="/usr/bin:/bin")
