@@ -240,12 +240,13 @@ def write_classifier(folder, classes, skill):
     """Weights of the last layer, and the confusion and draws of a classifier stage."""
     import torch
 
+    from pipeline.detection.class_weights import write_class_weights
+
     rng = np.random.default_rng(int(100 * skill))
     weight = torch.from_numpy(rng.normal(0, 0.1, (classes + 1, 64)).astype(np.float32))
     head = "roi_head.bbox_head.fc_cls"
-    torch.save(
-        {f"{head}.weight": weight, f"{head}.bias": weight[:, 0].clone()}, folder / "weights.pth"
-    )
+    state = {f"{head}.weight": weight, f"{head}.bias": weight[:, 0].clone()}
+    write_class_weights(state, classes, folder)
     confusion = rng.dirichlet(np.full(classes, 0.01), classes).astype(np.float32)
     own = confusion.diagonal()[None].repeat(12, axis=0)
     np.savez_compressed(

@@ -10,6 +10,7 @@ import pytest
 import torch
 from report_project import NAMES, make_project
 
+from pipeline.detection.class_weights import write_class_weights
 from pipeline.diagnosis.calibration import calibration, classes, expected_errors
 from pipeline.diagnosis.error_types import errors
 from pipeline.diagnosis.matches import judged_detections, match
@@ -29,7 +30,7 @@ def project(tmp_path_factory):
     make_project(root)
     head, rows = "roi_head.bbox_head.fc_cls", len(NAMES) + 1
     weights = {f"{head}.weight": torch.ones(rows, 4), f"{head}.bias": torch.ones(rows)}
-    torch.save(weights, root / "models" / "bacl" / "weights.pth")
+    write_class_weights(weights, len(NAMES), root / "models" / "bacl")
     return root
 
 
@@ -58,7 +59,7 @@ def test_stage_writes_every_file(project, monkeypatch):
 
 def test_stage_refuses_an_unknown_method(project, monkeypatch):
     monkeypatch.chdir(project)
-    with pytest.raises(ValueError, match="unknown method 'bacll'"):
+    with pytest.raises(ValueError, match="unknown method of diagnose 'bacll'"):
         diagnose("bacll")
 
 

@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from tiny_detector import CLASSES, add_masks
 
 import pipeline.detection  # noqa: F401
+from pipeline.detection.class_weights import write_class_weights
 from pipeline.params import load
 from pipeline.training.recipe import build_config
 from stages.diagnose import diagnose
@@ -46,6 +47,7 @@ def write_model(folder, settings):
     model.init_weights()
     folder.mkdir(parents=True)
     torch.save(model.state_dict(), folder / "weights.pth")
+    write_class_weights(model.state_dict(), CLASSES, folder)
     config.dump(folder / "config.py")
 
 
