@@ -9,8 +9,8 @@ import torch
 from mmdet.registry import MODELS
 
 import pipeline.detection  # noqa: F401
-from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins, group_of
 from pipeline.detection.class_weights import write_class_weights
+from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins, group_of
 from pipeline.diagnosis.classifier import write_classifier
 from pipeline.diagnosis.confused_pairs import write_confusion
 from pipeline.diagnosis.sampling import write_sampling
