@@ -216,7 +216,9 @@ def test_a_misspelt_key_stops_the_repro_before_any_work(project):
 def test_failures_are_one_line_with_the_remedy(project, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".dvc", ".git", ".checkpoints"))
-    assert "unknown representation 'bacl'" in run_stage(copy, "stages.train_representation", "bacl")
+    assert "unknown method of train_representation 'bacl'" in run_stage(
+        copy, "stages.train_representation", "bacl"
+    )
     (copy / "data/symbols/images/val/000001.png").unlink()
     assert "000001.png" in run_stage(copy, "stages.predict", "bce")
     (copy / "data/symbols/images/val/000001.png").write_text("not a picture")
