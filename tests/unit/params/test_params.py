@@ -56,7 +56,7 @@ def test_every_preset_is_valid(root):
         ("train.bach_size", 4, ["train.bach_size", "did you mean 'batch_size'"]),
         ("classifier.bacl.loss.alhpa", 1, ["classifier.bacl.loss.alhpa", "'alpha'"]),
         ("classifier.bacl.loss.alpha", "high", ["bacl.loss.alpha", "'high'", "a number"]),
-        ("classifier.bacl.loss.type", "focal", ["'focal'", "bce, cross_entropy, ", "fcbl"]),
+        ("classifier.bacl.loss.type", "focus", ["'focus'", "bce, cross_entropy, ", "fcbl"]),
         ("classifier.bacl.loss.prob_thr", 1.5, ["prob_thr", "1.5", "0 to 1"]),
         ("classifier.bacl.loss", "fcbl", ["classifier.bacl.loss", "a mapping with a type"]),
         ("classifier.bacl.from", "bec", ["classifier.bacl.from", "'bec'", "softmax, bce"]),
