@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from ruamel.yaml import YAML
 
 from pipeline import params
 from pipeline.compute import run_folder
+from pipeline.runs import identity
 from pipeline.training.scalars import forget_after
 
 
@@ -66,7 +66,7 @@ def test_a_classifier_depends_on_the_weights_it_starts_from(settings, tmp_path):
 
 def test_the_key_follows_the_versions(settings, monkeypatch):
     before = key(settings)
-    monkeypatch.setattr(run_folder.importlib.metadata, "version", lambda package: "0.0")
+    monkeypatch.setattr(identity.importlib.metadata, "version", lambda package: "0.0")
     assert key(settings) != before
 
 
@@ -80,28 +80,6 @@ def test_a_prediction_follows_its_model_and_settings(settings, tmp_path):
     assert run_folder.prediction_folder(more, "bce") != before
     (tmp_path / "models/bce/weights.pth").write_text("two")
     assert run_folder.prediction_folder(settings, "bce") != before
-
-
-def test_dvc_yaml_names_the_same_code(settings, root):
-    """A stage must rerun, and start afresh, for the same edits."""
-    stages = YAML(typ="safe", pure=True).load((root / "dvc.yaml").read_text())["stages"]
-    for stage, blocks in (
-        ("train_representation", settings.representation),
-        ("train_classifier", settings.classifier),
-    ):
-        for block in blocks.values():
-            deps = [
-                dep.replace("${detector.config}", settings.detector.config).replace(
-                    "${item.loss.type}", block.loss.type
-                )
-                for dep in stages[stage]["do"]["deps"]
-            ]
-            code = [dep for dep in deps if dep.endswith(".py")]
-            assert sorted(code) == sorted(run_folder.training_code(settings, block))
-            assert all((root / path).is_file() for path in code)
-    deps = stages["predict"]["do"]["deps"]
-    code = {dep for dep in deps if dep.endswith(".py") and not dep.startswith("models")}
-    assert code == set(run_folder.PREDICTING_CODE)
 
 
 def test_the_folder_lies_in_the_project_also_from_a_temporary_copy(settings, tmp_path, monkeypatch):
