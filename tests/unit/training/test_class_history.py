@@ -9,6 +9,8 @@ import torch
 from mmdet.registry import MODELS
 
 import pipeline.detection  # noqa: F401
+from pipeline.detection.class_weights import FILE as FILE_OF_WEIGHTS
+from pipeline.detection.class_weights import write_class_weights
 from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins, group_of
 from pipeline.diagnosis.classifier import write_classifier
 from pipeline.diagnosis.confused_pairs import write_confusion
@@ -164,8 +166,8 @@ def test_bins_of_the_other_grouping_start_with_what_was_not_in_training():
 def test_norms_of_the_classes_without_background(tmp_path):
     weight = torch.tensor([[3.0, 4.0], [0.0, 1.0], [9.0, 9.0]])
     head = "roi_head.bbox_head.fc_cls"
-    torch.save({f"{head}.weight": weight, f"{head}.bias": torch.ones(3)}, tmp_path / "w.pth")
-    write_classifier(tmp_path, tmp_path / "w.pth", CATEGORIES[:2])
+    write_class_weights({f"{head}.weight": weight, f"{head}.bias": torch.ones(3)}, 2, tmp_path)
+    write_classifier(tmp_path, tmp_path / FILE_OF_WEIGHTS, CATEGORIES[:2])
     table = read(tmp_path / "classifier.csv")
     assert table.weight_norm.tolist() == [5.0, 1.0]
     assert table.category_id.tolist() == [10, 11]
