@@ -149,6 +149,11 @@ def counted_rows(label, weight):
     return torch.ones_like(label, dtype=torch.bool) if weight is None else weight > 0
 
 
+def count_positives(label, weight, num_classes):
+    """Counted rows that are not background, at least 1."""
+    return ((label < num_classes) & counted_rows(label, weight)).sum().clamp(min=1)
+
+
 def row_bce(logits, target, weight=None):
     """[N]: binary cross entropy summed over the classes, each times its ``weight[N, W]``."""
     return binary_cross_entropy_with_logits(logits, target, weight, reduction="none").sum(dim=1)

@@ -29,7 +29,8 @@ def complete(model, classes, loss, prior=None, predictor=None, features=None, pr
         if value:
             found = value["type"] if isinstance(value, dict) else value
             raise ValueError(
-                f"{name} is {found}, but a one-stage detector has no {name}; remove it"
+                f"{name} is {found} (or loss.type {loss['type']} wants it), but a one-stage "
+                f"detector has no {name}; remove it, or choose a loss such as focal or fcbl_dense"
             )
     model["bbox_head"].update(
         type="LongTailRetinaHead", num_classes=classes, prior=prior, loss_cls=loss

@@ -71,7 +71,7 @@ class DenseFCBL(ConfusionMatrix, SigmoidWithoutBackground):
         self.weight_active = self.weight and epoch >= self.weight_start_epoch
 
     def forward(self, cls_score, label, weight=None, avg_factor=None, reduction_override=None):
-        """Sum over classes and rows / ``avg_factor``, which a dense head gives as its positives.
+        """Sum over the classes and rows / ``avg_factor``; None: the number of positives.
 
         A row of weight 0 is as if it were not there. Afterwards the positives, from all ranks, join
         the confusion matrix; within ``step_statistics.one_step`` those of all levels do so at once.
@@ -84,6 +84,8 @@ class DenseFCBL(ConfusionMatrix, SigmoidWithoutBackground):
             own, label = logits[positive], label[positive]
             rows = rows.index_copy(0, positive, self.positive_rows(own, label))
             self.record(own.detach(), label, torch.ones_like(label, dtype=torch.bool))
+            if avg_factor is None:
+                avg_factor = max(len(positive), 1)
             return mean_over_rows(rows, weight, avg_factor)
 
     def positive_rows(self, logits, label):

@@ -6,7 +6,14 @@ from mmdet.registry import MODELS
 
 from pipeline.params.limits import within
 
-from ..scoring import SigmoidWithoutBackground, full_precision, mean_over_rows, one_hot, row_focal
+from ..scoring import (
+    SigmoidWithoutBackground,
+    count_positives,
+    full_precision,
+    mean_over_rows,
+    one_hot,
+    row_focal,
+)
 
 
 @MODELS.register_module(name="focal")
@@ -31,8 +38,10 @@ class Focal(SigmoidWithoutBackground):
         self.alpha = alpha
 
     def forward(self, cls_score, label, weight=None, avg_factor=None, reduction_override=None):
-        """Sum over the classes and rows / ``avg_factor`` (a dense head gives its positives)."""
+        """Sum over the classes and rows / ``avg_factor``; None: the number of positives."""
         self.check_call(cls_score, reduction_override)
         with full_precision(cls_score) as logits:
             rows = row_focal(logits, one_hot(logits, label), self.gamma, self.alpha)
+            if avg_factor is None:
+                avg_factor = count_positives(label, weight, self.num_classes)
             return mean_over_rows(rows, weight, avg_factor)

@@ -4,7 +4,6 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
-from test_heads import Halved
 from tiny_detector import CLASSES, build_detector, training_batch
 
 from pipeline.detection.families import family_of, layers
@@ -97,7 +96,6 @@ def test_background_is_never_detected(config):
 
 
 def test_a_calibration_s_scores_are_those_that_boxes_are_chosen_by(config, monkeypatch):
-    monkeypatch.setitem(MODELS.module_dict, "halved", Halved)
     model = Config.fromfile(config.filename).model
     family = family_of(model)
     family.complete(model, CLASSES, dict(type="focal", num_classes=CLASSES))

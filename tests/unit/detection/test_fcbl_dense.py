@@ -108,6 +108,16 @@ def test_without_margin_and_weight_it_is_focal_loss(seed, gamma, alpha, backgrou
     assert background == 1.0 or loss.confusion().sum() > 0
 
 
+@pytest.mark.parametrize("kind", ["focal", "fcbl_dense"])
+def test_the_divisor_is_the_number_of_positives(kind):
+    logits, labels = batch(0, 30)
+    weight = (torch.arange(30) % 3 > 0).double()
+    positives = int(((labels < CLASSES) & (weight > 0)).sum())
+    assert positives > 1
+    expected = build(kind)(logits, labels, weight, avg_factor=positives)
+    torch.testing.assert_close(build(kind)(logits, labels, weight), expected)
+
+
 def test_background_keeps_its_focal_loss_whatever_the_confusion():
     loss, plain = build(), build("focal")
     loss(*batch(0, 40, background=0.0))

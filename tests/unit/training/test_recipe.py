@@ -10,6 +10,7 @@ from mmdet.registry import MODELS
 
 from pipeline import params
 from pipeline.data.categories import write_categories
+from pipeline.detection.model import test_settings as settings_of_test
 from pipeline.params.methods import LAYERS
 from pipeline.params.parts import Sampler
 from pipeline.training.phases import freeze
@@ -84,9 +85,6 @@ def check_model(config, classes, depth):
     sampler = model.train_cfg.rcnn.sampler
     assert (sampler.num, sampler.pos_fraction, sampler.add_gt_as_proposals) == (512, 0.25, True)
     assert model.test_cfg.rpn.max_per_img == 1000
-    assert model.test_cfg.rcnn == dict(
-        score_thr=1e-4, nms=dict(type="nms", iou_threshold=0.5), max_per_img=300
-    )
     normal = model.data_preprocessor
     assert normal.mean == [123.675, 116.28, 103.53] and normal.std == [58.395, 57.12, 57.375]
     assert normal.bgr_to_rgb and normal.pad_size_divisor == 32
@@ -225,7 +223,6 @@ def test_swin(preset, classes, root, tmp_path, monkeypatch):
     assert wrapper.paramwise_cfg.custom_keys == {key: dict(decay_mult=0.0) for key in keys}
     assert config.param_scheduler[0].end == 1000
     assert config.model.backbone.depths[2] == (6 if preset.endswith("t") else 18)
-    assert config.model.test_cfg.rcnn.score_thr == 1e-4
 
 
 def test_mask_rcnn(root, tmp_path, monkeypatch):
@@ -236,3 +233,11 @@ def test_mask_rcnn(root, tmp_path, monkeypatch):
     assert config.model.test_cfg.rcnn.mask_thr_binary == 0.5
     baseline = config_of("lvis_v1_mask_r50", "softmax_2x", root, tmp_path, monkeypatch, 1203)
     assert transforms(baseline)[1].with_mask
+
+
+@pytest.mark.parametrize("preset", ["lvis_v1_r50", "lvis_v0.5_r101", "lvis_v1_swin_t"])
+def test_boxes_are_chosen_as_in_the_paper(preset, root):
+    settings = params.load(root / f"configs/presets/{preset}.yaml")
+    assert settings_of_test(settings) == dict(
+        score_thr=1e-4, nms=dict(type="nms", iou_threshold=0.5), max_per_img=300
+    )

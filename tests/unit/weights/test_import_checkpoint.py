@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,23 @@ def test_a_model_without_fcbl_and_our_own_file_are_taken_too(settings, loss):
     head = Config.fromfile("models/official/config.py").model.roi_head
     assert head.type == "StandardRoIHead"
     assert head.bbox_head.loss_cls.type == loss
+
+
+def test_a_one_stage_file_fills_a_one_stage_detector_alone(settings):
+    focal = Loss.from_yaml({"type": "focal"}, "loss")
+    dense = with_block(
+        replace(settings, detector=replace(settings.detector, config="retinanet_r18_fpn")),
+        loss=focal,
+    )
+    config = detector_config(dense)
+    config.model = build_model(dense, dense.method("official"), config.model)
+    init_default_scope("mmdet")
+    state = build(config).state_dict()
+    save(state, names(settings))
+    import_checkpoint(dense, "official")
+    assert all(torch.equal(imported()[key], value) for key, value in state.items())
+    shutil.rmtree("models/official")
+    refused(settings, "is of a one_stage detector, detector.config is a two_stage one")
 
 
 def test_what_the_model_has_no_use_for_is_listed(settings, capsys):
