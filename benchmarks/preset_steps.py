@@ -23,13 +23,14 @@ from mmengine.dataset import pseudo_collate
 from pipeline import params
 from pipeline.data.sources import files
 from pipeline.files import read_json, write_json
-from pipeline.params import BCELoss, Compute, Hallucination
+from pipeline.params import Compute
+from pipeline.params.parts import Loss
 from pipeline.training.predict import val_loader
 from pipeline.training.train import build_runner, check_device
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "data/lvis_v0.5_sample"
-PLAIN = dict(loss=BCELoss(type="bce"), hallucination=Hallucination(enabled=False))
+PLAIN = dict(loss=Loss("bce"), features=None)
 
 
 def main():

@@ -8,7 +8,7 @@ writes  data/.inputs.yaml: an entry for each stage instance, on which it depends
 from pipeline import params
 from pipeline.compute.stage import run_stage
 from pipeline.params.notes import notes
-from pipeline.runs.identity import chain_inputs, write_inputs
+from pipeline.runs.identity import chain_inputs, read_inputs, write_inputs
 from pipeline.runs.leftovers import remove_leftovers
 from pipeline.training.start import check_weights_file
 
@@ -19,7 +19,17 @@ def check() -> None:
     for line in (*notes(settings.methods()), *remove_leftovers(settings)):
         print(line)
     inputs = chain_inputs(settings)
+    if methods_of(inputs) != methods_of(read_inputs()):
+        from pipeline.detection.wiring import check_wiring  # imports torch
+
+        check_wiring(settings)
     write_inputs(inputs)
+
+
+def methods_of(inputs):
+    """The settings that methods are made with, whose parts must fit together."""
+    making = {place: entry["params"] for place, entry in inputs.items()}
+    return {place: found for place, found in making.items() if "method" in found}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Find out why a method scores as it does, and how sure that is.
 
 reads   data/<data.name>/{val.json,categories.csv}, predictions/<method>.parquet,
-        models/<method>/weights.pth and, where the method has it, class_history.npz
+        models/<method>/classifier.npz and, where the method has it, class_history.npz
 writes  reports/diagnosis/<method>/: bootstrap.csv (AP of 1,000 resamplings of the val images; with
         segm/ columns where the predictions have masks),
         errors.json (TIDE), objects.csv (for what the objects of each group are taken),

@@ -24,7 +24,6 @@ def detector_config(params):
 def build_model(params, block, model):
     """The detector config ``model`` with the parts of a method filled in."""
     complete(model, block, len(categories(params)), lambda name: statistic(params, name))
-    family_of(model).set_test(model, test_settings(params))
     return model
 
 

@@ -4,7 +4,6 @@ It needs no data: the statistics are made up, and of the detector only its heads
 """
 
 import torch
-from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
 from pipeline.detection.families import family_of
@@ -31,13 +30,13 @@ def check_wiring(params: Params) -> None:
 
 def check_method(params, name):
     method = params.method(name)
-    if hasattr(method, "calibrator"):
-        check_corrects(params, method)
     heads = build_heads(params, name)
     loss = family_of(heads).loss_of(heads)
     check_scores(loss, family_of(heads))
-    if hasattr(method, "loss"):
-        check_gradient(loss)
+    if hasattr(method, "calibrator"):
+        check_corrects(params, name, loss)
+        return
+    check_gradient(loss)
     if hasattr(method, "reinit") and "fc_cls" not in method.reinit:
         check_goes_on(params, name, heads)
 
@@ -77,17 +76,17 @@ def check_scores(loss, family):
         )
 
 
-def check_corrects(params, method):
-    """A calibration corrects the scores that the trained loss gives, and no others."""
-    heads = build_heads(params, method.start)
+def check_corrects(params, name, calibrated):
+    """A calibration must correct the scores that the trained loss gives."""
+    start = params.method(name).start
+    heads = build_heads(params, start)
     loss = family_of(heads).loss_of(heads)
-    calibration = MODELS.build(config_of(method.calibrator, CLASSES, STATISTICS.get))
-    logits = logits_of(loss)
+    calibration, logits = calibrated.get_activation.__self__, logits_of(loss)
     found, wanted = loss.get_activation(logits), calibration.uncorrected(logits)
-    if found.shape != wanted.shape or not torch.allclose(found, wanted):
+    if found.shape != wanted.shape or not found.allclose(wanted):
         raise ValueError(
-            f"from is {method.start}, whose loss, {type_of(loss)}, gives other scores than "
-            f"{method.calibrator.type} corrects; choose a method whose scores are those"
+            f"from is {start}, whose loss gives other scores than {type_of(calibration)} corrects; "
+            "choose a method with those"
         )
 
 

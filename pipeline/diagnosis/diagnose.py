@@ -8,7 +8,7 @@ from pipeline.data.categories import read_categories
 from pipeline.diagnosis.bootstrap import replicates
 from pipeline.diagnosis.calibration import calibration, classes, expected_errors
 from pipeline.diagnosis.classifier import write_classifier
-from pipeline.diagnosis.confusion import write_confusion
+from pipeline.diagnosis.confused_pairs import write_confusion
 from pipeline.diagnosis.error_types import errors
 from pipeline.diagnosis.matches import match
 from pipeline.diagnosis.objects import objects
@@ -35,7 +35,7 @@ def build(data: Path, predictions: Path, model: Path, folder: Path) -> None:
         write_table(out / "objects.csv", objects(truth, detections))
         write_table(out / "calibration.csv", bins)
         write_table(out / "classes.csv", classes(matches))
-        write_classifier(out, model / "weights.pth", categories)
+        write_classifier(out, model / "classifier.npz", categories)
         write_confusion(out, history, categories)
         write_sampling(out, history, categories)
 

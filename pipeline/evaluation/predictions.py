@@ -76,7 +76,7 @@ def read_predictions(path: str | Path, truth: Truth, iou_type: str = "bbox") -> 
         masks=columns.get("rle"),
     )
     if predictions.masks is not None:
-        from pipeline.evaluation.masks import check_masks  # it compiles, for half a second
+        from pipeline.evaluation.mask_sizes import check_masks  # it compiles, for half a second
 
         check_masks(path, truth, predictions.image, predictions.masks)
     return predictions

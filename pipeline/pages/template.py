@@ -1,5 +1,6 @@
 """Pages of one template each, with the look and the script that all of them share."""
 
+import re
 from pathlib import Path
 
 import jinja2
@@ -7,8 +8,6 @@ import jinja2
 from pipeline.percent import percent
 
 SHARED = Path(__file__).parent
-
-
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -30,13 +29,8 @@ def render_template(template: Path, /, **values) -> str:
 
 
 def minus(text) -> str:
-    """A hyphen before a digit becomes a minus sign."""
-    return "".join(
-        MINUS
-        if c == "-" and text[i + 1 : i + 2].isdigit() and (i == 0 or text[i - 1] in " (")
-        else c
-        for i, c in enumerate(text)
-    )
+    """A hyphen before a number becomes a minus sign."""
+    return re.sub(r"(?<![^ (])-(?=\d)", MINUS, text)
 
 
 def duration(seconds) -> str:

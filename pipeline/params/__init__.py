@@ -36,27 +36,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class Params:
-    data: Source
-    detector: Detector
-    train: Train
-    representation: dict[str, Representation]
-    report: Report
-    classifier: dict[str, Classifier] = field(default_factory=dict)
-    calibration: dict[str, Calibration] = field(default_factory=dict)
-    pretrained: dict[str, Pretrained] = field(default_factory=dict)
-    seed: int = limited(0, low=0, high=2**32 - 1)  # numpy's limit
-    predict: Predict = Predict()
-    compute: Compute = Compute()
-    tracking: Tracking = Tracking()
-
-    def __post_init__(self):
-        check_name("data.name", self.data.name)
-        check_methods(self)
-        for section in SECTIONS:
-            for name, method in getattr(self, section).items():
-                check_method(f"{section}.{name}", method)
+class Methods:
+    """What can be asked about the methods of all sections."""
 
     def methods(self) -> dict[str, Method]:
         """Of all sections, so that what a method starts from stands before it."""
@@ -79,6 +60,29 @@ class Params:
         """Of the method, or of the one whose weights a calibration takes over."""
         method = self.method(name)
         return method.loss if hasattr(method, "loss") else self.loss_of(method.start)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params(Methods):
+    data: Source
+    detector: Detector
+    train: Train
+    representation: dict[str, Representation]
+    report: Report
+    classifier: dict[str, Classifier] = field(default_factory=dict)
+    calibration: dict[str, Calibration] = field(default_factory=dict)
+    pretrained: dict[str, Pretrained] = field(default_factory=dict)
+    seed: int = limited(0, low=0, high=2**32 - 1)  # numpy's limit
+    predict: Predict = Predict()
+    compute: Compute = Compute()
+    tracking: Tracking = Tracking()
+
+    def __post_init__(self):
+        check_name("data.name", self.data.name)
+        check_methods(self)
+        for section in SECTIONS:
+            for name, method in getattr(self, section).items():
+                check_method(f"{section}.{name}", method)
 
 
 def load(path="params.yaml") -> Params:

@@ -8,7 +8,7 @@ without running the stage again when it changes. `compute` and `tracking` say wh
 from dataclasses import fields
 from typing import Any
 
-from pipeline.params import SECTIONS, Params, load, require_name
+from pipeline.params import SECTIONS, Methods, Params, load, require_name
 from pipeline.params.plain import plain, resolved
 
 READ = {  # of params.yaml, besides the stage's own method
@@ -50,7 +50,14 @@ def what_it_reads(params: Params, stage: str, name: str = "") -> dict[str, Any]:
     return found
 
 
-def load_for(stage: str, name: str = "") -> Params:
+class View(Methods):
+    """Params without the sections that the stage does not read: asking for one is an error."""
+
+    def __init__(self, **sections):
+        self.__dict__.update(sections)
+
+
+def load_for(stage: str, name: str = "") -> View:
     """params.yaml as far as the stage reads it; ``ValueError`` where it has no such method."""
     params = load()
     if name:
@@ -59,15 +66,12 @@ def load_for(stage: str, name: str = "") -> Params:
     return view(params, stage, name)
 
 
-def view(params: Params, stage: str, name: str = "") -> Params:
-    """A copy with nothing but what the stage reads, and of the methods its own and those that it
-    starts from."""
-    seen = object.__new__(Params)
-    for key in {*READ[stage], *ALWAYS_GIVEN}:
-        object.__setattr__(seen, key, getattr(params, key))
+def view(params: Params, stage: str, name: str = "") -> View:
+    """Of the methods its own and those that it starts from."""
     family = params.ancestry(name) if name else params.methods()
-    for section in SECTIONS:
-        methods = getattr(params, section)
-        kept = {key: method for key, method in methods.items() if key in family}
-        object.__setattr__(seen, section, kept)
-    return seen
+    methods = {
+        section: {key: method for key, method in getattr(params, section).items() if key in family}
+        for section in SECTIONS
+    }
+    given = {key: getattr(params, key) for key in {*READ[stage], *ALWAYS_GIVEN}}
+    return View(**given | methods)

@@ -71,8 +71,8 @@ class Inputs:
 def load_inputs(params: Params, root=Path()) -> Inputs:
     """Read everything small; ``ValueError`` names a missing file and the command that makes it."""
     methods = list(dict.fromkeys(params.report.methods))
-    starts = [params.method(method).start for method in methods]
-    models = list(dict.fromkeys([*methods, *filter(None, starts)]))
+    starts = [start for method in methods for start in params.ancestry(method)]
+    models = list(dict.fromkeys([*methods, *starts]))
     grouping = GROUPINGS[params.report.grouping]
     per_category = pd.concat([read_per_category(root, m) for m in methods], ignore_index=True)
     categories = read_categories(root / "data" / params.data.name / "categories.csv")

@@ -140,6 +140,18 @@ def write_inputs(inputs: dict[str, dict]) -> None:
     write_text(INPUTS, as_text(inputs))
 
 
+def read_inputs() -> dict[str, dict]:
+    """What `check` wrote last here; {} where it has not."""
+    found = YAML(typ="safe").load(INPUTS.read_text(encoding="utf-8")) if INPUTS.is_file() else {}
+    return {
+        address(stage, name): entry
+        for stage, entries in found.items()
+        for name, entry in (
+            {"": entries} if isinstance(entries.get("code"), str) else entries
+        ).items()
+    }
+
+
 def as_text(inputs: dict[str, dict]) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False

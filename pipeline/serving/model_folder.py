@@ -55,6 +55,12 @@ def read_settings(folder: Path) -> dict:
     return read_json(folder / SETTINGS)
 
 
+def has_masks(detector: dict) -> bool:
+    """Whether its config has the layer that params.yaml calls mask_head, at any depth."""
+    parts = [part for part in detector.values() if isinstance(part, dict)]
+    return "mask_head" in detector or any(map(has_masks, parts))
+
+
 def detector(path: Path) -> dict:
     """What mmdet builds the detector from; ``ValueError`` as for ``read_config``."""
     config = read_config(path)

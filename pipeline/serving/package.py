@@ -31,7 +31,7 @@ def save(folder: Path, root: Path, params, method: str, model: Model) -> None:
     texts = folder.with_name("detector")
     texts.mkdir()
     data_folder.write_texts(texts, root, params, method)
-    masks = "mask_head" in data_folder.detector(texts / data_folder.CONFIG)["roi_head"]
+    masks = data_folder.has_masks(data_folder.detector(texts / data_folder.CONFIG))
     mlflow.pyfunc.save_model(
         folder,
         loader_module=LOADER,

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from pipeline.data.places import categories
+from pipeline.detection import class_weights
 from pipeline.detection.families import family_of
 from pipeline.detection.model import config_of, statistic
 from pipeline.files import atomic_folder, write_json
@@ -30,7 +31,8 @@ def calibrate(params: Params, name: str) -> None:
     )
     family_of(config.model).calibrate(config.model, part)
     with atomic_folder(Path("models", name)) as out:
-        shutil.copyfile(start / "weights.pth", out / "weights.pth")
+        for file in ("weights.pth", class_weights.FILE):
+            shutil.copyfile(start / file, out / file)
         config.dump(out / "config.py")
         write_json(out / "environment.json", origin(name, block))
 

@@ -20,6 +20,7 @@ CUSTOM_IMPORTS = [
     "pipeline.compute.checkpoints",
     "pipeline.training.scalars",
     "pipeline.training.loop",
+    "pipeline.training.phases",
 ]
 PRECISIONS = {
     "fp32": dict(type="OptimWrapper"),

@@ -21,14 +21,16 @@ import pipeline.training.batches  # noqa: F401  (registers the samplers with mme
 from pipeline.compute.checkpoints import Stopped, checkpoint_files
 from pipeline.compute.run_folder import training_folder
 from pipeline.compute.signals import Preempted, asked_to_stop, survive_signals, workers_end
+from pipeline.data.places import categories
+from pipeline.detection.class_weights import write_class_weights
 from pipeline.detection.families import family_of
-from pipeline.detection.phases import check_layers, freeze
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
 from pipeline.training import class_history
 from pipeline.training.device import check_device, check_precision
 from pipeline.training.environment import environment
 from pipeline.training.loop import divide
+from pipeline.training.phases import check_layers, freeze
 from pipeline.training.recipe import build_config
 from pipeline.training.scalars import FollowHook
 from pipeline.training.start import check_start
@@ -152,6 +154,7 @@ def publish(runner, params, name, folder):
     with atomic_folder(folder / "model") as out:
         torch.save(state, out / "weights.pth")
         complete_config(params, name, "").dump(out / "config.py")
+        write_class_weights(state, len(categories(params)), out)
         shutil.copy(folder / "scalars.jsonl", out)
         class_history.collect(folder, out)
         scalars = [json.loads(line) for line in lines]

@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 import pipeline.detection  # noqa: F401  (registers the method with mmdet)
 from pipeline.data.categories import first_difference
 from pipeline.data.places import categories
+from pipeline.detection.class_weights import write_class_weights
 from pipeline.detection.families import family_of, family_of_state
 from pipeline.detection.model import build_model, detector_config
 from pipeline.files import atomic_folder, write_json
@@ -62,6 +63,7 @@ def import_checkpoint(params: Params, name: str) -> None:
     with atomic_folder(Path("models", name)) as out:
         torch.save(state, out / "weights.pth")
         config.dump(out / "config.py")
+        write_class_weights(state, len(categories(params)), out)
         write_json(out / "environment.json", origin(name, block, digest, checkpoint))
 
 

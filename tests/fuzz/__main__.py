@@ -62,9 +62,8 @@ def parse():
 
 def load_what_children_share(areas):
     """Imports only: a thread that was started before a fork would be missing after it."""
-    import tests.lvis_api  # noqa: F401
-
     import pipeline.evaluation.evaluate
+    import tests.tools.lvis_api  # noqa: F401
 
     if {"annotations", "images"} & set(areas):
         import pipeline.detection

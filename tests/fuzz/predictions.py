@@ -349,7 +349,7 @@ def judge(folder: Path, damage: Damage) -> Outcome:
 
 
 def compare(results, iou_type):
-    from tests.lvis_api import KEYS, reference
+    from tests.tools.lvis_api import KEYS, reference
 
     found = json.loads(Path("out/metrics.json").read_text())
     with contextlib.redirect_stdout(io.StringIO()):

@@ -179,7 +179,7 @@ def judge(folder: Path, damage: Damage) -> Outcome:
         return Outcome(SILENT, f"accepted: {reason}")
     try:
         [loaded.data.images(split).is_dir() for split in ("train", "val")]
-        Path(loaded.data.source).is_dir()
+        loaded.data.files()
     except OSError:  # a name that no disk takes, which it says in one line
         pass
     except Exception as error:
@@ -189,7 +189,9 @@ def judge(folder: Path, damage: Damage) -> Outcome:
 
 def key_or_file(damage):
     """A refusal names params.yaml or a key of it."""
-    keys = "data|detector|train|representation|classifier|predict|report|compute|tracking"
+    keys = (
+        "data|detector|train|representation|classifier|calibration|predict|report|compute|tracking"
+    )
     return rf"params\.yaml|\b(?:seed|pretrained|{keys})\b"
 
 
@@ -205,6 +207,8 @@ def read_as_dvc():
 
 def plain(value):
     """Dataclasses as mappings by the names of their keys in the file."""
+    if hasattr(value, "as_yaml"):
+        return plain(value.as_yaml())
     if dataclasses.is_dataclass(value):
         return {
             f.metadata.get("key", f.name): plain(getattr(value, f.name))
@@ -245,7 +249,7 @@ def expect(read, found, key):
 
 def check_names(loaded):
     """Names become files: short, and apart also where a disk knows no capitals."""
-    names = [*loaded.representation, *loaded.pretrained, *loaded.classifier]
+    names = [*loaded.representation, *loaded.pretrained, *loaded.classifier, *loaded.calibration]
     for name in [*names, loaded.data.name]:
         if len(name) > 100:
             raise NoMeaning(f"a name of {len(name)} characters")

@@ -3,9 +3,12 @@
 import pytest
 import torch
 from golden import CHECKS, Golden
+from rivals import cases, load
+from rivals import check as check_rival
 
 from pipeline.detection.features.hallucination import FeatureHallucination
 from pipeline.detection.losses.fcbl import FCBL
+from pipeline.detection.losses.seesaw import Seesaw
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 CLASSES, FEATURES, ROWS = 1203, 1024, 1024
@@ -32,6 +35,22 @@ def test_loss_never_waits(no_waiting):
     no_waiting()
     for _ in range(2):
         loss(logits, labels, weight).backward()
+
+
+def test_seesaw_never_waits(no_waiting):
+    loss = Seesaw(CLASSES).cuda()
+    logits = torch.randn(ROWS, CLASSES + 2, device="cuda", requires_grad=True)
+    labels = torch.randint(0, CLASSES + 1, (ROWS,), device="cuda")
+    weight = (torch.rand(ROWS, device="cuda") > 0.1).float()
+    no_waiting()
+    for _ in range(2):
+        sum(loss(logits, labels, weight).values()).backward()
+
+
+def test_the_rivals_golden_arrays(shared):
+    rivals = load(shared / "golden" / "rivals_small.npz", "cuda")
+    for case in cases(rivals):
+        check_rival(case, rivals)
 
 
 def test_hallucination_never_waits(no_waiting):

@@ -19,7 +19,7 @@ GRID = """
 set: ["report.methods=[bce,bacl]", report.baseline=bce, ~representation.softmax]
 members:
   broken: [+detector.weights=/missing.pth]
-  margin: [classifier.bacl.loss.weight=false, classifier.bacl.hallucination.enabled=false]
+  margin: [classifier.bacl.loss.weight=false, ~classifier.bacl.features]
   all: []
 """
 SIZES = {

@@ -141,7 +141,7 @@ def test_a_new_block_is_a_new_method(project):
         "params.yaml",
         "classifier:\n",
         "classifier:\n  margin:\n    from: bce\n    epochs: 1\n    augmentation: {flip: 0.0}\n"
-        "    loss: {type: fcbl, weight: false}\n    hallucination: {enabled: false}\n",
+        "    loss: {type: fcbl, weight: false}\n",
     )
     edit(project, "params.yaml", "methods: [softmax, bce, bacl]", "methods: [softmax, bce, margin]")
     assert stages_run(dvc(project, "repro")) == {

@@ -115,7 +115,7 @@ def test_of_two_runs_of_a_member_the_newer_counts_and_is_told(root, project):
     values = settings(0, METHODS)
     add_experiment(
         project, "parts-all-seed-0-ffffffffff", 50, values=values,
-        results={"bacl": metrics(0.5)}, code={"pipeline/training/loop.py": "other"},
+        results={"bacl": metrics(0.5)}, code="other",
     )  # fmt: skip
     done = comparison(root, project, "--method", "bacl", "--metrics", "AP", "--where", "seed=0")
     assert float(table(project)["all"]["AP"]) == 50
@@ -244,7 +244,7 @@ def test_the_stage_seeds_takes_the_very_configuration_only(root, project):
     older = settings(2, METHODS)
     add_experiment(
         project, "older-code", 51, values=older, results=own,
-        code={"pipeline/training/loop.py": "other"},
+        code="other",
     )  # fmt: skip
     add_experiment(project, "other-data", 52, values=older, results=own, data="d1.dir")
     longer = settings(3, METHODS)
@@ -263,8 +263,7 @@ def test_the_stage_seeds_takes_the_very_configuration_only(root, project):
     for name in folders.finished(project).values():
         git(project, "update-ref", "-d", name)
     assert run(root, project, "stages.seeds").stdout == done.stdout
-    evaluating = {"pipeline/evaluation": "other"}
-    write_results(project, values, own, {m: replicates(own[m]) for m in own}, evaluating=evaluating)
+    write_results(project, values, own, {m: replicates(own[m]) for m in own}, evaluating="other")
     assert run(root, project, "stages.seeds").stdout == ""
 
 

@@ -24,11 +24,10 @@ LINES = """
 
 def runs_of_all_switches():
     """Of 8 rows with 2 seeds each: 13 columns."""
-    for margin, weight, enabled in itertools.product((True, False), repeat=3):
-        block = {
-            "loss": {"type": "fcbl", "margin": margin, "weight": weight},
-            "hallucination": {"enabled": enabled},
-        }
+    switches = ((True, False), (True, False), ({"type": "hallucination"}, None))
+    for margin, weight, features in itertools.product(*switches):
+        loss = {"type": "fcbl", "margin": margin, "weight": weight}
+        block = {"loss": loss, "features": features}
         for seed in (0, 1):
             params = parse(Params, settings(seed, methods=("bacl",), **block), "")
             result = Result(metrics(0.4 + seed / 50 - margin / 9))
@@ -75,9 +74,9 @@ def test_a_phone_shows_the_rows_by_their_titles_and_ap_without_scrolling(compari
     page = show(comparison, PHONE)
     results = page.locator("section[aria-labelledby=results]")
     assert right_edge(results.get_by_role("columnheader", name="AP", exact=True)) <= PHONE
-    assert results.get_by_text("bacl, margin off, weight on, hallucination off").is_visible()
-    assert results.get_by_text("hallucination.enabled").is_hidden()
-    assert results.locator(".title").first.evaluate(LINES, "hallucination") == 1
+    assert results.get_by_text("bacl, margin off, weight on, features none").is_visible()
+    assert results.get_by_text("features.type").is_hidden()
+    assert results.locator(".title").first.evaluate(LINES, "features") == 1
 
 
 def test_names_of_confused_pairs_have_room_on_a_phone(tmp_path, show):

@@ -12,9 +12,9 @@ from finished_runs import add_experiment, git, make_repository, metrics, setting
 from tracking_project import write_project
 
 from pipeline import presets
-from pipeline.ablation import start as experiments
 from pipeline.ablation.members import Run
 from pipeline.ablation.progress import Progress
+from pipeline.runs import experiments
 from pipeline.runs.grid import Member
 
 ODD = "a b?c#d%20ü;'e"
@@ -190,8 +190,8 @@ def test_a_member_finds_its_python_where_the_environment_is_not_activated(projec
     """Without a python on the PATH: its first stage is reached, and refuses what it is told."""
     log = project / "log"
     code = (
-        "from pathlib import Path; from pipeline.ablation.start import start; "
-        "print(start('one', ['+wrong=1'], Path('log')).wait())"
+        "from pathlib import Path; from pipeline.ablation.start import start_experiment; "
+        "print(start_experiment('one', ['+wrong=1'], Path('log')).wait())"
     )
     run(project, sys.executable, "-c", code, PATH="/usr/bin:/bin")
     assert "error: unknown key wrong in params.yaml" in log.read_text(), log.read_text()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hotcoco import mask as rle
 from report_project import NAMES, make_project
+from ruamel.yaml import YAML
 
 from pipeline.params import load
 from pipeline.reporting.report import build
@@ -143,7 +144,7 @@ def test_page_says_what_the_numbers_say(finished, html):
     assert f"APr by {change}" in text
     assert "13 min 45 s" in text, "bacl's total adds the time of bce"
     assert "0123456789ab" in text
-    assert "decay_ratio: 0.1" in text
+    assert "prob_thr: 0.7" in text
     assert all(" ".join(name.split()) in text for name in NAMES)
 
 
@@ -161,6 +162,22 @@ def test_cost_has_the_representation_that_is_no_row_of_the_results(project):
         ("softmax", "6 min"), ("bacl", "13 min"), ("bce", "6 min"),
     ]  # fmt: skip
     assert "bce" not in section(html, "results")
+
+
+def test_a_calibration_costs_and_remakes_the_whole_chain_before_it(project):
+    edit(project, "report:", "calibration: {cal: {from: bacl, type: norcal, gamma: 0.6}}\nreport:")
+    edit(project, "methods: [softmax, bce, bacl]", "methods: [softmax, cal]")
+    for file in [path for path in project.rglob("bacl.*") if path.is_file()]:
+        shutil.copy(file, file.with_name(f"cal{file.suffix}"))
+    (project / "models/cal").mkdir()
+    (project / "models/cal/environment.json").write_text('{"stage": "calibrate"}')
+    html = run(project)
+    cost = section(html, "cost")
+    assert "cal from bacl calibrate – – – – 13 min 45 s" in cost
+    assert "bacl from bce train_classifier" in cost and "bce train_representation" in cost
+    settings = YAML().load(re.search(r"<pre[^>]*>(data:.*?)</pre>", html, re.DOTALL)[1])
+    assert list(settings["representation"]) == ["softmax", "bce"]
+    assert list(settings["classifier"]) == ["bacl"] and list(settings["calibration"]) == ["cal"]
 
 
 def edit_environment(root, method, **values):
@@ -411,6 +428,7 @@ def test_without_scalars_environment_detections_and_rare_categories(project):
     assert "| none |" in (project / "reports/ap_by_frequency.md").read_text()
     assert "APr by" not in html
     assert not (project / "reports/plots/training_curves.svg").exists()
+    assert (project / "reports/plots/training_curves.csv").is_file(), "dvc.yaml draws from it"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from torch import distributed
 import pipeline.detection  # noqa: F401
 from pipeline.detection.features.hallucination import FeatureHallucination
 from pipeline.detection.losses.fcbl import FCBL
-from pipeline.detection.phases import freeze
 from pipeline.params.methods import LAYERS
+from pipeline.training.phases import freeze
 
 CLASSES, FEATURES, RANKS = 6, 4, 2
 

@@ -9,10 +9,13 @@ import subprocess
 import numpy as np
 from ruamel.yaml import YAML
 
+from pipeline.params import Params, parse
+from pipeline.params.scope import what_it_reads
+from pipeline.runs.identity import address
+
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR@300")
 RESAMPLES = 200
-CODE = {"pipeline/training/loop.py": "c0de"}
-EVALUATING = {"pipeline/evaluation": "c0de.dir"}
+CODE = "c0de"
 
 
 def settings(seed=0, methods=("softmax", "bacl"), **bacl):
@@ -46,12 +49,12 @@ def replicates(values, noise=0.01, seed=0):
 
 
 def write_results(
-    folder, values, results, bootstraps=(), data="d0.dir", code=None, evaluating=None
+    folder, values, results, bootstraps=(), data="d0.dir", code=CODE, evaluating=CODE
 ):
     """params.yaml, dvc.lock and each method's files, as one finished run leaves them.
 
     ``results``: method -> metrics; ``bootstraps``: method -> metric -> array; ``code`` and
-    ``evaluating``: path -> md5 of what the training and the evaluation ran.
+    ``evaluating``: the digests of the code that the trainings and the evaluations ran.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dump(folder / "params.yaml", values)
@@ -59,57 +62,41 @@ def write_results(
         write(folder / f"reports/metrics/{method}.json", json.dumps(found))
     for method, columns in dict(bootstraps).items():
         write_bootstrap(folder / f"reports/diagnosis/{method}/bootstrap.csv", columns)
-    stages = lock(folder, values, data, code or CODE, evaluating or EVALUATING)
+    stages = lock(folder, values, data, code, evaluating)
     dump(folder / "dvc.lock", {"schema": "2.0", "stages": stages})
 
 
 def lock(folder, values, data, code, evaluating):
     """Of every stage of the methods what DVC would note; models differ by their seed."""
-    name = f"data/{values['data']['name']}"
-    data_dep = {"path": name, "md5": data}
-    code_deps = [{"path": path, "md5": md5} for path, md5 in code.items()]
-    evaluation_deps = [{"path": path, "md5": md5} for path, md5 in evaluating.items()]
-    stages = {"prepare": stage(values, ["data"], [], [data_dep])}
-    shared = ["seed", "detector", "train"]
-    for section, what in (("representation", "representation"), ("classifier", "classifier")):
-        for method, block in values[section].items():
-            deps = [data_dep, *code_deps]
-            if section == "classifier":
-                deps += [{"path": f"models/{block['from']}/weights.pth", "md5": "w"}]
-            out = {"path": f"models/{method}", "md5": f"{method}{values['seed']}.dir"}
-            keys = [*shared, f"{section}.{method}"]
-            stages[f"train_{what}@{method}"] = stage(values, keys, deps, [out])
-    for method in values.get("pretrained", {}):
-        out = {"path": f"models/{method}", "md5": "i.dir"}
-        keys = ["detector", f"pretrained.{method}"]
-        stages[f"import_checkpoint@{method}"] = stage(values, keys, [], [out])
-    for method in values["report"]["methods"]:
+    params = parse(Params, values, "")
+    seed, data_dep = params.seed, {"path": f"data/{params.data.name}", "md5": data}
+
+    def stage(name, method, deps, outs, code=CODE):
+        reads = what_it_reads(params, name, method)
+        entry = {"params": reads, "code": code, "packages": {}, "files": {}}
+        key = f"{name}.{method}" if method else name
+        noted = {"data/.inputs.yaml": {key: entry}}
+        stages[address(name, method)] = {"cmd": "x", "deps": deps, "params": noted, "outs": outs}
+
+    stages = {}
+    stage("prepare", "", [], [data_dep])
+    for method, block in params.methods().items():
+        start = [{"path": f"models/{block.start}/weights.pth", "md5": "w"}] if block.start else []
+        out = {"path": f"models/{method}", "md5": f"{method}{seed}.dir"}
+        stage(block.stage, method, [data_dep, *start], [out], code)
+    for method in params.report.methods:
         weights = {"path": f"models/{method}/weights.pth", "md5": "w"}
-        found = {"path": f"predictions/{method}.parquet", "md5": f"p{values['seed']}"}
-        stages[f"predict@{method}"] = stage(values, [], [data_dep, weights], [found])
+        found = {"path": f"predictions/{method}.parquet", "md5": f"p{seed}"}
+        stage("predict", method, [data_dep, weights], [found])
         path = f"reports/metrics/{method}.json"
         if (folder / path).is_file():
             md5 = hashlib.md5((folder / path).read_bytes()).hexdigest()
             out = {"path": path, "md5": md5}
-            stages[f"evaluate@{method}"] = stage(
-                values, [], [data_dep, found, *evaluation_deps], [out]
-            )
+            stage("evaluate", method, [data_dep, found], [out], evaluating)
         diagnosis = f"reports/diagnosis/{method}"
         if (folder / diagnosis).is_dir():
-            out = {"path": diagnosis, "md5": "x.dir"}
-            stages[f"diagnose@{method}"] = stage(values, [], [found], [out])
+            stage("diagnose", method, [found], [{"path": diagnosis, "md5": "x.dir"}])
     return stages
-
-
-def stage(values, keys, deps, outs):
-    params = {key: look_up(values, key) for key in keys}
-    return {"cmd": "x", "deps": deps, "params": {"params.yaml": params}, "outs": outs}
-
-
-def look_up(values, dotted):
-    for key in dotted.split("."):
-        values = values[key]
-    return values
 
 
 def write_bootstrap(path, columns):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from mmdet.registry import MODELS
 
+from .. import dense_head  # noqa: F401  (registers the head with mmdet)
 from . import has
 
 NAME = "one_stage"

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from mmdet.registry import MODELS
 
+from .. import bbox_head, roi_head  # noqa: F401  (registers the heads with mmdet)
 from . import has
 
 NAME = "two_stage"

@@ -21,19 +21,24 @@ def cost_rows(inputs) -> list[dict]:
 
 def cost_row(inputs, method):
     own = inputs.environments.get(method, {})
-    start = inputs.params.method(method).start
-    before = inputs.environments.get(start, {}).get("seconds") if start else 0
-    seconds = own.get("seconds")
     speeds = inputs.scalars[inputs.scalars.method == method].images_per_second.dropna()
     return {
         "method": method,
-        "start": start,
+        "start": inputs.params.method(method).start,
         "stage": own.get("stage"),
         "device": own.get("device"),
         "epochs": own.get("epochs"),
         "iterations": own.get("iterations"),
-        "seconds": seconds,
-        "total": None if seconds is None or before is None else seconds + before,
+        "seconds": own.get("seconds"),
+        "total": total(inputs, method),
         "images_per_second": float(speeds.median()) if len(speeds) else None,
         "peak_memory_mb": own.get("peak_memory_mb"),
     }
+
+
+def total(inputs, method) -> float | None:
+    """Seconds of all trainings behind the method; a calibration trains nothing."""
+    stages = {name: inputs.params.method(name).stage for name in inputs.params.ancestry(method)}
+    trained = [name for name, stage in stages.items() if stage != "calibrate"]
+    seconds = [inputs.environments.get(name, {}).get("seconds") for name in trained]
+    return None if None in seconds else sum(seconds)

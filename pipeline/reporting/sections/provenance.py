@@ -5,12 +5,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from ruamel.yaml import YAML
 
+from pipeline.params.methods import SECTIONS
 from pipeline.params.plain import NOT_PART, plain
 from pipeline.reporting.sections import Section
 from pipeline.tables.seeds import read_earlier
 
 TITLE = "Provenance"
 PLACE = 100
+REQUIRED = "representation"  # the section that params.yaml has even where it is empty
 PACKAGES = ("hotcoco", "onedl-mmdetection", "onedl-mmcv", "onedl-mmengine", "dvc", "mlflow")
 
 
@@ -104,14 +106,12 @@ def versions() -> dict[str, str]:
 
 def resolved_yaml(params, methods) -> str:
     """The blocks of params.yaml behind these methods, defaults written out."""
-    tree = plain(params)
-    used = {*methods, *(params.method(m).start for m in methods)}
-    for section in ("representation", "pretrained", "classifier"):
+    tree = {key: value for key, value in plain(params).items() if key not in NOT_PART}
+    used = {name for method in methods for name in params.ancestry(method)}
+    for section in SECTIONS:
         tree[section] = {name: block for name, block in tree[section].items() if name in used}
-    for block in NOT_PART:
-        del tree[block]
-    if not tree["pretrained"]:
-        del tree["pretrained"]
+        if not tree[section] and section != REQUIRED:
+            del tree[section]
     out = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = False

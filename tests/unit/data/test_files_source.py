@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,31 @@ def test_prepare_refuses_before_it_writes(on_disk, tmp_path):
     with pytest.raises(ValueError, match="1 of 2 images are bad"):
         on_disk.prepare(tmp_path / "data/mine")
     assert not (tmp_path / "data/mine").exists()
+
+
+def test_its_inputs_are_the_annotation_files_that_are_there(on_disk, tmp_path):
+    train, val = tmp_path / "train.json", tmp_path / "val.json"
+    assert on_disk.files() == {"data.train.annotations": train, "data.val.annotations": val}
+    val.unlink()
+    assert on_disk.files() == {"data.train.annotations": train}
+    with pytest.raises(
+        ValueError, match=r"val\.json does not exist; correct data\.val\.annotations"
+    ):
+        on_disk.prepare(tmp_path / "out")
+
+
+def test_a_folder_of_annotations_that_is_none_is_named(on_disk, tmp_path):
+    away = replace(on_disk, annotations=str(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match=r"data\.annotations is '.*nowhere', which is no folder"):
+        away.prepare(tmp_path / "out")
+
+
+def test_annotations_may_lie_in_the_home(on_disk, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home = replace(on_disk, annotations="~")
+    assert home.files() == on_disk.files()
+    home.prepare(tmp_path / "data/mine")
+    assert (tmp_path / "data/mine/val.json").is_file()
 
 
 def test_prepare_of_an_empty_split(on_disk, tmp_path, coco):

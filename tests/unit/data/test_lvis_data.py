@@ -244,6 +244,23 @@ def test_annotations_of_the_other_version_are_refused(data, releases, tmp_path, 
         data.prepare(tmp_path / "out", releases)
 
 
+def test_the_annotations_that_somebody_put_there_are_inputs(data, tmp_path, version):
+    assert data.files() == {}
+    unpacked(tmp_path / "coco", version)
+    places = [f"annotations/lvis_{version}_{split}.json" for split in ("train", "val")]
+    assert data.files() == {f"data.root/{place}": tmp_path / "coco" / place for place in places}
+
+
+def test_downloaded_annotations_are_inputs_once_somebody_changes_them(
+    data, releases, tmp_path, version
+):
+    data.prepare(tmp_path / "out", releases)
+    assert data.files() == {}, "prepare would run again for what it made itself"
+    changed = tmp_path / f"coco/annotations/lvis_{version}_val.json"
+    changed.write_bytes(changed.read_bytes() + b"\n")
+    assert list(data.files().values()) == [changed]
+
+
 CHILD = """
 import pickle, sys
 data, releases, out = pickle.loads(bytes.fromhex(sys.argv[1]))

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from tiny_detector import CLASSES, SIZE, build_detector, training_batch
 
 import pipeline.detection  # noqa: F401
+from pipeline.detection.families import family_of
 from pipeline.detection.features.hallucination import FeatureHallucination
 
 FEATURES = 32
@@ -120,7 +121,7 @@ class TestTrainingStep:
         torch.testing.assert_close(losses_of(ours, batch), losses_of(theirs, batch))
 
 
-def build_box_head(loss="fcbl", prior=None, agnostic=True):
+def build_box_head(loss="fcbl", prior=None, agnostic=True, **more):
     head = MODELS.build(
         dict(
             type="LongTailBBoxHead",
@@ -131,6 +132,7 @@ def build_box_head(loss="fcbl", prior=None, agnostic=True):
             fc_out_channels=FEATURES,
             reg_class_agnostic=agnostic,
             loss_cls=dict(type=loss, num_classes=CLASSES),
+            **more,
         )
     )
     head.init_weights()
@@ -218,3 +220,95 @@ class TestBoxHead:
 def test_hallucination_without_a_confusion_matrix_is_refused(config):
     with pytest.raises(ValueError, match=r"hallucination, which needs .* and bce keeps none"):
         build_detector(config, loss="bce")
+
+
+class TestLosses:
+    """Losses of any width, number and scores, inside the two-stage head."""
+
+    @pytest.mark.usefixtures("seeded")
+    @pytest.mark.parametrize("masks", [False, True])
+    def test_a_loss_of_two_parts_is_summed_and_each_is_logged(self, config, masks):
+        model = build_detector(config, "seesaw", hallucination=False, masks=masks)
+        losses = losses_of(model, training_batch())
+        parts = losses["cls_classes"] + losses["cls_objectness"]
+        torch.testing.assert_close(losses["loss_cls"].detach(), parts)
+        whole, logged = model.parse_losses(losses)
+        added = sum(value for key, value in logged.items() if "loss" in key and key != "loss")
+        torch.testing.assert_close(whole.detach(), added)
+        whole.backward()
+        assert model.roi_head.bbox_head.fc_cls.weight.grad.any()
+        assert model.roi_head.bbox_head.fc_cls.out_features == CLASSES + 2
+        assert model.roi_head.bbox_head.loss_cls.cum_samples.sum() > 0
+
+    def test_its_scores_are_those_that_boxes_are_chosen_by(self):
+        head = build_box_head("seesaw")
+        logits = torch.randn(4, CLASSES + 2)
+        torch.testing.assert_close(scores_of(head, logits), head.loss_cls.get_activation(logits))
+
+    def test_the_predictor_is_the_classifier_s_last_layer(self, config):
+        plain = build_box_head()
+        assert type(plain.fc_cls) is torch.nn.Linear
+        predictor = dict(type="normed_linear", temperature=7.0)
+        head = build_box_head("seesaw", cls_predictor_cfg=predictor)
+        features = torch.randn(3, FEATURES)
+        weight = torch.nn.functional.normalize(head.fc_cls.weight, dim=1)
+        expected = 7 * torch.nn.functional.normalize(features, dim=1) @ weight.t()
+        torch.testing.assert_close(head.fc_cls(features), expected, rtol=1e-4, atol=1e-4)
+
+
+def scores_of(head, logits):
+    """[N, C + 1], as mmdet sees them before it chooses boxes."""
+    rois = torch.tensor([[0.0, 5, 5, 20, 20]]).repeat(len(logits), 1)
+    metas = [dict(img_shape=(SIZE, SIZE))]
+    deltas = torch.zeros(len(logits), 4)
+    return head.predict_by_feat((rois,), (logits,), (deltas,), metas)[0].scores
+
+
+class Halved(torch.nn.Module):
+    """A calibration: the softmax with the first class halved."""
+
+    def __init__(self, num_classes, image_count):
+        super().__init__()
+        factor = torch.ones(num_classes + 1)
+        factor[0] = 1 / image_count[0]
+        self.register_buffer("factor", factor, persistent=False)
+
+    def get_activation(self, cls_score):
+        return cls_score.softmax(dim=1) * self.factor
+
+
+@pytest.fixture
+def halved(monkeypatch):
+    monkeypatch.setitem(MODELS.module_dict, "halved", Halved)
+    return dict(type="halved", num_classes=CLASSES, image_count=[2] * CLASSES)
+
+
+@pytest.mark.usefixtures("seeded")
+class TestCalibration:
+    def test_scores_at_test_time_come_from_it(self, halved):
+        plain = build_box_head("cross_entropy")
+        head = build_box_head("cross_entropy", calibration=halved)
+        assert head.state_dict().keys() == plain.state_dict().keys()
+        logits = torch.randn(6, CLASSES + 1)
+        expected = scores_of(plain, logits)
+        expected[:, 0] /= 2
+        torch.testing.assert_close(scores_of(head, logits), expected)
+
+    def test_before_boxes_are_chosen(self, config, halved):
+        """A box that only its halved score takes below the threshold is not there."""
+        head = build_box_head("cross_entropy", calibration=halved)
+        logits = torch.full((1, CLASSES + 1), -5.0)
+        logits[0, 0] = 5.0
+        roi, metas = torch.tensor([[0.0, 5, 5, 20, 20]]), [dict(img_shape=(SIZE, SIZE))]
+        test = Config(dict(score_thr=0.6, nms=dict(type="nms", iou_threshold=0.5), max_per_img=9))
+        found = head.predict_by_feat((roi,), (logits,), (torch.zeros(1, 4),), metas, test)[0]
+        assert len(found) == 0
+
+    def test_the_family_says_where_it_stands(self, config, halved):
+        model = Config.fromfile(config.filename).model
+        family = family_of(model)
+        family.complete(model, CLASSES, dict(type="cross_entropy", num_classes=CLASSES))
+        family.calibrate(model, halved)
+        heads = family.build_heads(model)
+        scores = family.loss_of(heads).get_activation(torch.zeros(1, CLASSES + 1))
+        assert scores[0, 0] == scores[0, 1] / 2

@@ -111,6 +111,15 @@ def test_a_classifier_of_the_same_shape_goes_on(root):
     check_wiring(methods(root, classifier={"crt": crt}))
 
 
+def test_norcal_corrects_a_softmax_alone(root):
+    norcal = {"x": {"from": "softmax", "type": "norcal", "gamma": 0.5}}
+    check_wiring(methods(root, calibration=norcal))
+    bce = {"bce": {"loss": {"type": "bce"}, **SHORT}}
+    norcal["x"]["from"] = "bce"
+    with pytest.raises(ValueError, match=r"^calibration\.x: from is bce, whose loss gives other"):
+        check_wiring(methods(root, bce, calibration=norcal))
+
+
 class Half(ClassificationLoss):
     """Its scores reach mmdet's test, and not its training."""
 
@@ -155,13 +164,3 @@ def test_the_state_of_random_numbers_is_left(root):
     before = torch.get_rng_state()
     check_wiring(methods(root))
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_calibration_corrects_only_the_scores_it_is_made_for(root):
-    norcal = {"type": "norcal", "gamma": 0.6}
-    bce = {"bce": {"loss": {"type": "bce"}, **SHORT}}
-    check_wiring(methods(root, bce, calibration={"norcal": {"from": "softmax", **norcal}}))
-    with pytest.raises(
-        ValueError, match=r"calibration\.norcal: from is bce, whose loss, bce"
-    ):
-        check_wiring(methods(root, bce, calibration={"norcal": {"from": "bce", **norcal}}))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from pipeline.evaluation.masks import DAMAGED, pixels_of
+from pipeline.evaluation.mask_sizes import DAMAGED, pixels_of
 from pipeline.evaluation.predictions import read_predictions
 
 GOOD = {"image_id": 7, "category_id": 3, "score": 0.5, "bbox": [1, 2, 3, 4]}

@@ -1,11 +1,10 @@
-"""What the page says in words."""
+"""What the page says in words, and the changes that it speaks of."""
 
-from types import SimpleNamespace
-
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.groupings import LVIS, SIMCAL
+from pipeline.evaluation.groupings import LVIS
 from pipeline.reporting import findings
 
 
@@ -17,23 +16,17 @@ def test_one_is_singular(number, nouns, text):
     assert findings.counted(number, nouns) == text
 
 
-@pytest.mark.parametrize(
-    ("grouping", "texts"), [(LVIS, ["1 image", "2 images"]), (SIMCAL, ["3 objects", "1 object"])]
-)
-def test_extremes_say_how_often_training_shows_the_category(grouping, texts):
+def test_deltas_are_sorted_by_training_images_and_undefined_where_one_side_is():
     table = pd.DataFrame(
-        [
-            (method, category, f"name {category}", "1", image_count, instance_count, ap)
-            for method, gain in (("softmax", 0), ("bacl", 0.1))
-            for category, image_count, instance_count, ap in (
-                (1, 1, 3, 0.2 + 2 * gain),
-                (2, 2, 1, 0.2 - gain),
-            )
-        ],
-        columns=["method", "category_id", "name", "group", "image_count", "instance_count", "AP"],
+        {
+            "method": ["a", "a", "name", "name"],
+            "category_id": [1, 2, 1, 2],
+            "name": ["x", "y"] * 2,
+            "group": ["f", "r"] * 2,
+            "image_count": [200, 3] * 2,
+            "AP": [0.5, np.nan, 0.75, 0.1],
+        }
     )
-    inputs = SimpleNamespace(
-        per_category=table, baseline="softmax", challenger="bacl", grouping=grouping
-    )
-    found = findings.extremes(inputs)
-    assert [row["training"] for kind in ("gains", "losses") for row in found[kind]] == texts
+    about, change = findings.deltas(table, "a", LVIS)
+    assert about["name"].tolist() == ["y", "x"]
+    assert change["name"].tolist() == pytest.approx([np.nan, 0.25], nan_ok=True)

@@ -7,10 +7,11 @@ import pytest
 from finished_runs import add_experiment, make_repository, metrics, settings
 
 from pipeline.ablation import members as run
-from pipeline.ablation import start as experiments
 from pipeline.ablation import table
+from pipeline.ablation.experiment import experiment_name
 from pipeline.ablation.members import Run, one_gpu
 from pipeline.ablation.progress import Progress
+from pipeline.params import Compute
 from pipeline.runs.grid import load_grid
 
 
@@ -37,9 +38,9 @@ def test_every_member_with_every_combination(load):
     last = members[-1]
     assert last.label == "margin seed=1 train.precision=bf16"
     assert last.row == "margin train.precision=bf16"
-    assert last.settings["predict"]["max_per_image"] == 300
-    assert last.settings["classifier"]["bacl"]["loss"]["weight"] is False
-    assert (last.settings["seed"], last.settings["train"]["precision"]) == (1, "bf16")
+    assert last.params.predict.max_per_image == 300
+    assert last.params.method("bacl").loss.knobs["weight"] is False
+    assert (last.params.seed, last.params.train.precision) == (1, "bf16")
     assert last.method == "bacl"
 
 
@@ -92,16 +93,43 @@ def test_the_given_grids_fit_their_params(root, monkeypatch, name):
     assert load_grid(root / f"configs/ablations/{name}.yaml", preset)
 
 
+@pytest.mark.parametrize(
+    ("override", "features"),
+    [
+        ("~classifier.bacl.features", None),
+        ("classifier.bacl.features=null", None),
+        ("classifier.bacl.features.decay_ratio=0.2", 0.2),
+    ],
+)
+def test_parts_are_removed_and_set_as_dvc_does(load, override, features):
+    (member,) = load(f"members: {{a: [{override}]}}")
+    found = member.params.method("bacl").features
+    assert (found and found.knobs["decay_ratio"]) == features
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+classifier.bacl.hallucination.enabled=false", "hallucination is now features: {type"),
+        ("classifier.bacl.features.type=fog", "features.type is 'fog'; allowed: hallucination"),
+        ("+classifier.bacl.features.deacy_ratio=1", "features.deacy_ratio in params.yaml; did you"),
+        ("classifier.bacl.features.decay_ratio=2", "features.decay_ratio is 2.0; allowed: 0 to 1"),
+    ],
+)
+def test_a_wrong_part_of_a_member_is_named(load, override, message):
+    with pytest.raises(ValueError, match=r"^member a: ") as caught:
+        load(f"members: {{a: [{override}]}}")
+    assert message in str(caught.value)
+
+
 def test_a_name_depends_on_what_changes_the_result_only(load):
     (member,) = load("members: {a: []}")
-    settings = member.settings
-    elsewhere = replace(member, settings={**settings, "compute": {"gpus": 0}})
-    other = replace(member, settings={**settings, "seed": 7})
-    name = experiments.experiment_name("parts", member, "code")
+    elsewhere = replace(member, params=replace(member.params, compute=Compute(gpus=0)))
+    other = replace(member, params=replace(member.params, seed=7))
+    name = experiment_name("parts", member)
     assert name.startswith("parts-a-")
-    assert experiments.experiment_name("parts", elsewhere, "code") == name
-    assert experiments.experiment_name("parts", other, "code") != name
-    assert experiments.experiment_name("parts", member, "other code") != name
+    assert experiment_name("parts", elsewhere) == name
+    assert experiment_name("parts", other) != name
 
 
 def test_two_members_that_are_the_same_are_refused(load):
@@ -110,11 +138,12 @@ def test_two_members_that_are_the_same_are_refused(load):
         run.runs("grid", members, 1, 0)
 
 
-def test_members_side_by_side_get_a_gpu_each():
-    assert one_gpu({"compute": {"gpus": "auto"}}, 2, 2) == ("++compute.gpus=1",)
-    assert one_gpu({}, 2, 2) == ("++compute.gpus=1",)
-    for values, workers, gpus in (({}, 1, 2), ({}, 2, 0), ({"compute": {"gpus": 2}}, 2, 4)):
-        assert one_gpu(values, workers, gpus) == ()
+def test_members_side_by_side_get_a_gpu_each(load):
+    (member,) = load("members: {a: []}")
+    auto, two = (replace(member.params, compute=Compute(gpus=gpus)) for gpus in ("auto", 2))
+    assert one_gpu(auto, 2, 2) == ("++compute.gpus=1",)
+    for params, workers, gpus in ((auto, 1, 2), (auto, 2, 0), (two, 2, 4)):
+        assert one_gpu(params, workers, gpus) == ()
 
 
 def test_the_table_compares_what_is_finished(load, monkeypatch, tmp_path):
@@ -124,8 +153,9 @@ def test_the_table_compares_what_is_finished(load, monkeypatch, tmp_path):
     runs[3].state = "failed"
     project = make_repository(tmp_path / "project")
     for run_, ap in zip(runs, (0.10, 0.12, 0.2, 0.3), strict=True):
-        values = settings(run_.member.settings["seed"], ("bce", "bacl"))
-        values["classifier"]["bacl"]["loss"] = run_.member.settings["classifier"]["bacl"]["loss"]
+        params = run_.member.params
+        loss = params.method("bacl").loss.as_yaml()
+        values = settings(params.seed, ("bce", "bacl"), loss=loss)
         found = {"bce": metrics(0.5), "bacl": metrics(ap)}
         add_experiment(project, run_.name, values=values, results=found)
     monkeypatch.chdir(project)

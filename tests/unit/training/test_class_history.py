@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 import pipeline.detection  # noqa: F401
 from pipeline.diagnosis.bins import BINS_A_GROUP, frequency_bins, group_of
 from pipeline.diagnosis.classifier import write_classifier
-from pipeline.diagnosis.confusion import write_confusion
+from pipeline.diagnosis.confused_pairs import write_confusion
 from pipeline.diagnosis.sampling import write_sampling
 from pipeline.evaluation.groupings import LVIS, SIMCAL
 from pipeline.training.class_history import FILE, ClassHistoryHook, collect
@@ -30,10 +30,10 @@ CATEGORIES = [
 
 
 def fake_runner(folder, epochs, hallucination=True):
-    loss = MODELS.build(dict(type="FCBL", num_classes=len(COUNTS)))
+    loss = MODELS.build(dict(type="fcbl", num_classes=len(COUNTS)))
     head = SimpleNamespace(bbox_head=SimpleNamespace(loss_cls=loss))
     if hallucination:
-        module = dict(type="FeatureHallucination", num_classes=len(COUNTS), feature_dim=3)
+        module = dict(type="hallucination", num_classes=len(COUNTS), feature_dim=3)
         head.hallucination = MODELS.build(module)
     model = SimpleNamespace(roi_head=head)
     return SimpleNamespace(model=model, work_dir=str(folder), max_epochs=epochs, epoch=0)

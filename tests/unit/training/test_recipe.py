@@ -10,9 +10,9 @@ from mmdet.registry import MODELS
 
 from pipeline import params
 from pipeline.data.categories import write_categories
-from pipeline.detection.phases import freeze
 from pipeline.params.methods import LAYERS
 from pipeline.params.parts import Sampler
+from pipeline.training.phases import freeze
 from pipeline.training.recipe import build_config
 from pipeline.training.train import build_model
 

@@ -22,12 +22,13 @@ from pipeline.compute.complete import complete
 from pipeline.data.places import categories
 from pipeline.detection.model import build_model, detector_config
 from pipeline.files import file_digest, read_json
+from pipeline.params.parts import Loss
 from pipeline.training import __main__ as command
 from pipeline.training.predict_task import prediction
 from pipeline.training.train import complete_config
 from pipeline.weights.import_checkpoint import MMDET_SPELLING, import_checkpoint
 
-FCBL = params.FCBLoss(type="fcbl")
+FCBL, BCE, CROSS_ENTROPY = (Loss(kind) for kind in ("fcbl", "bce", "cross_entropy"))
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +151,8 @@ def test_where_it_came_from_is_noted(settings):
 @pytest.mark.parametrize("loss", ["bce", "cross_entropy"])
 def test_a_model_without_fcbl_and_our_own_file_are_taken_too(settings, loss):
     ours = trained(settings, method="bce" if loss == "bce" else "softmax")
-    kind = params.LOSSES[loss](type=loss)
     import_checkpoint(
-        with_block(settings, weights="models/ours/weights.pth", loss=kind), "official"
+        with_block(settings, weights="models/ours/weights.pth", loss=Loss(loss)), "official"
     )
     assert all(torch.equal(imported()[key], value) for key, value in ours.items())
     head = Config.fromfile("models/official/config.py").model.roi_head
@@ -163,7 +163,7 @@ def test_a_model_without_fcbl_and_our_own_file_are_taken_too(settings, loss):
 def test_what_the_model_has_no_use_for_is_listed(settings, capsys):
     state = official(trained(settings))
     save({**state, "ema_backbone_conv1_weight": torch.zeros(1)}, names(settings))
-    bce = with_block(settings, loss=params.BCELoss(type="bce"))
+    bce = with_block(settings, loss=BCE)
     import_checkpoint(bce, "official")
     left = capsys.readouterr().out.splitlines()[-1]
     assert "ema_backbone_conv1_weight" in left and "hallucination.mean" in left
@@ -186,7 +186,10 @@ def test_what_the_model_has_no_use_for_is_listed(settings, capsys):
             lambda s: s.update({"roi_head.bbox_head.fc_reg.weight": torch.zeros(44, 256)}),
             "fc_reg.weight has 44 rows; 4 .* or 48",
         ),
-        (lambda s: s.pop("roi_head.bbox_head.fc_cls.weight"), "no two-stage detector"),
+        (
+            lambda s: s.pop("roi_head.bbox_head.fc_cls.weight"),
+            "so it is no detector of mmdet",
+        ),
     ],
 )
 def test_an_array_that_is_not_filled_stops_the_import(settings, change, words):
@@ -248,7 +251,7 @@ def test_the_names_of_mmdet_are_those_of_lvis(shared, kind, file):
 
 def test_softmax_is_not_taken_for_fcbl(settings):
     save(official(trained(settings)), names(settings))
-    softmax = with_block(settings, loss=params.CrossEntropyLoss(type="cross_entropy"))
+    softmax = with_block(settings, loss=CROSS_ENTROPY)
     refused(softmax, "its scores are sigmoids")
 
 
@@ -306,7 +309,7 @@ def test_a_function_of_mmengine_is_not_run_either(settings):
 def test_a_classifier_that_starts_from_it_has_its_kind_of_boxes(settings):
     save(official(trained(settings, agnostic=False)), names(settings))
     import_checkpoint(settings, "official")
-    bacl = replace(settings.classifier["bacl"], start_from="official")
+    bacl = replace(settings.classifier["bacl"], start="official")
     config = complete_config(replace(settings, classifier={"bacl": bacl}), "bacl", "work")
     shapes = {key: value.shape for key, value in MODELS.build(config.model).state_dict().items()}
     assert shapes == {key: value.shape for key, value in imported().items()}

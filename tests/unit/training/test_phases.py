@@ -11,8 +11,8 @@ from tiny_detector import build_detector, training_batch
 
 import pipeline.detection  # noqa: F401
 from pipeline.detection.families import layers
-from pipeline.detection.phases import check_layers, freeze
 from pipeline.params.methods import LAYERS
+from pipeline.training.phases import check_layers, freeze
 
 BATCHES = 2
 
