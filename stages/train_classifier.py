@@ -1,4 +1,4 @@
-"""Train a classifier on a frozen representation (stage 2): fc_cls, fc_reg, RPN and mask head.
+"""Train some layers (`train`; by default all heads) on a frozen representation (stage 2).
 
 reads   params.yaml (seed, detector, train, classifier.<name>), data/<dataset>/,
         models/<the representation named by `from`>/

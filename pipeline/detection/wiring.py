@@ -32,11 +32,11 @@ def check_method(params, name):
     method = params.method(name)
     heads = build_heads(params, name)
     loss = family_of(heads).loss_of(heads)
-    check_scores(loss, family_of(heads))
-    if hasattr(method, "calibrator"):
+    if hasattr(method, "calibrator"):  # before its scores: it cannot take another width
         check_corrects(params, name, loss)
-        return
-    check_gradient(loss)
+    check_scores(loss, family_of(heads))
+    if hasattr(method, "loss"):
+        check_gradient(loss)
     if hasattr(method, "reinit") and "fc_cls" not in method.reinit:
         check_goes_on(params, name, heads)
 

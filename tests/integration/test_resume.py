@@ -18,6 +18,7 @@ from pipeline import params
 from pipeline.compute.complete import complete
 from pipeline.compute.signals import PREEMPTED, Preempted
 from pipeline.files import file_digest
+from pipeline.params.parts import Sampler
 from pipeline.params.plain import plain
 from pipeline.training import train
 from pipeline.training.train_task import training
@@ -26,6 +27,7 @@ from stages.prepare import prepare
 
 IMAGES, BATCH = 18, 4
 STEPS = 5  # an epoch; there are two
+DRAWN_STEPS = 9  # an epoch of `crt`, 33 images
 
 
 def tiny(root):
@@ -34,13 +36,19 @@ def tiny(root):
     two = dict(epochs=2, milestones=[1])
     bce = replace(smoke.representation["bce"], **two)
     bacl = replace(smoke.classifier["bacl"], **two)
+    rule = {"type": "repeat_factor", "threshold": 0.5, "rounding": "random"}
+    # what is drawn, starts afresh and stays frozen must survive a resume as well
+    crt = replace(
+        bacl, loss=bce.loss, features=None, sampler=Sampler.from_yaml(rule, "sampler"),
+        train=["fc_cls"], reinit=["fc_cls"],
+    )  # fmt: skip
     return replace(
         smoke,
         data=data,
         train=replace(smoke.train, batch_size=BATCH, warmup_iters=3),
         representation={"bce": bce},
-        classifier={"bacl": bacl},
-        report=replace(smoke.report, methods=["bce", "bacl"], baseline="bce"),
+        classifier={"bacl": bacl, "crt": crt},
+        report=replace(smoke.report, methods=["bce", "bacl", "crt"], baseline="bce"),
         compute=params.Compute(gpus=0, workers=1),
         tracking=params.Tracking(enabled=False),
     )
@@ -48,7 +56,7 @@ def tiny(root):
 
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory):
-    """A project of 18 train images, with both methods trained and predicted without a stop."""
+    """A project of 18 train images, with all methods trained and predicted without a stop."""
     folder = tmp_path_factory.mktemp("resume")
     settings = tiny(root)
     with pytest.MonkeyPatch.context() as patch:
@@ -58,7 +66,7 @@ def project(root, tmp_path_factory):
         with open("params.yaml", "w") as file:
             YAML(typ="safe").dump(plain(settings), file)
         prepare()
-        for name in ("bce", "bacl"):
+        for name in settings.report.methods:
             complete(training(settings, name))
         predict("bce")
         yield folder
@@ -113,6 +121,9 @@ def signal_at(monkeypatch):
         ("bce", STEPS + 2, STEPS + 2, signal.SIGINT),
         ("bacl", 2, 2, signal.SIGTERM),
         ("bacl", STEPS + 1, STEPS + 1, signal.SIGUSR1),
+        ("crt", 3, 3, signal.SIGTERM),
+        ("crt", DRAWN_STEPS, DRAWN_STEPS, signal.SIGTERM),
+        ("crt", DRAWN_STEPS + 2, DRAWN_STEPS + 2, signal.SIGTERM),
     ],
 )
 def test_a_stopped_training_ends_the_same(project, root, signal_at, name, step, saved, number):

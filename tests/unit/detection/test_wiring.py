@@ -114,13 +114,14 @@ def test_a_classifier_of_the_same_shape_goes_on(root):
     check_wiring(methods(root, classifier={"crt": crt}))
 
 
-def test_norcal_corrects_a_softmax_alone(root):
+@pytest.mark.parametrize("loss", ["bce", "seesaw"])
+def test_norcal_corrects_a_softmax_alone(root, loss):
     norcal = {"x": {"from": "softmax", "type": "norcal", "gamma": 0.5}}
     check_wiring(methods(root, calibration=norcal))
-    bce = {"bce": {"loss": {"type": "bce"}, **SHORT}}
-    norcal["x"]["from"] = "bce"
-    with pytest.raises(ValueError, match=r"^calibration\.x: from is bce, whose loss gives other"):
-        check_wiring(methods(root, bce, calibration=norcal))
+    other = {"other": {"loss": {"type": loss}, **SHORT}}
+    norcal["x"]["from"] = "other"
+    with pytest.raises(ValueError, match=r"^calibration\.x: from is other, whose loss gives other"):
+        check_wiring(methods(root, other, calibration=norcal))
 
 
 class Half(ClassificationLoss):

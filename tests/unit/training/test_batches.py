@@ -141,6 +141,16 @@ def test_a_resumed_epoch_has_the_drawn_batches_that_were_left(images, batch_size
     assert len(resumed) == len(list(whole))
 
 
+@pytest.mark.parametrize(("ranks", "micro_batches"), [(1, 4), (2, 2), (4, 1)])
+def test_ranks_and_micro_batches_share_what_is_drawn(monkeypatch, ranks, micro_batches):
+    alone = share(monkeypatch, TotalBatchSampler(drawn(30), 8, parts=4), 0, 1)
+    for rank in range(ranks):
+        own = share(monkeypatch, TotalBatchSampler(drawn(30), 8, parts=4), rank, ranks)
+        for batch, whole in zip(own, alone, strict=True):
+            for number in range(micro_batches):
+                assert batch[number::micro_batches] == whole[rank + ranks * number :: 4]
+
+
 def test_the_effect_is_printed_once(capsys):
     sampler = drawn()
     list(sampler), list(sampler)
