@@ -84,7 +84,5 @@ def test_the_environment_names_the_start_and_no_training(settings):
 
 def test_a_start_that_is_missing_is_named_with_the_stage_that_makes_it(settings):
     block = replace(settings.calibration["zero"], start="bce")
-    with pytest.raises(
-        ValueError, match=r"bce/weights.pth is missing; .*_representation@bce"
-    ):
+    with pytest.raises(ValueError, match=r"bce/weights.pth is missing; .*_representation@bce"):
         calibrate(replace(settings, calibration={"zero": block}), "zero")
