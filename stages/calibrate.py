@@ -1,6 +1,6 @@
 """Correct the scores of a trained method; nothing is trained.
 
-reads   params.yaml (calibration.<name>), data/<dataset>/categories.csv,
+reads   params.yaml (calibration.<name>), data/<dataset>/,
         models/<the method named by `from`>/
 writes  models/<name>/: the same weights.pth, config.py with the calibration, environment.json
 """

@@ -48,6 +48,11 @@ def chain_inputs(params: Params, root: Path = ROOT) -> dict[str, dict]:
     }
 
 
+def code_of(folder: Path) -> Path:
+    """Where the code lies that a folder of results belongs to: there, or, if it has none, here."""
+    return folder if (folder / "stages").is_dir() else ROOT
+
+
 def address(stage: str, name: str = "") -> str:
     return f"{stage}@{name}" if name else stage
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline import params as params_file
 from pipeline.masking import masked
 from pipeline.runs.dvc_lock import locked_stages, recorded, stale_in_commit, stale_stages
-from pipeline.runs.identity import chain_inputs
+from pipeline.runs.identity import chain_inputs, code_of
 from pipeline.tracking import artifacts as places
 from pipeline.tracking import collect, ownership, server, stamp
 from pipeline.tracking import explain as messages
@@ -127,7 +127,8 @@ def find_folder(root, params, scanner, running, archived=False):
 
     ``archived``: it holds an experiment as git kept it, whose code and packages are its own.
     """
-    problems, stale, locked, inputs = [], set(), {}, chain_inputs(params, root)
+    problems, stale, locked = [], set(), {}
+    inputs = chain_inputs(params, code_of(root))
     try:
         stages = locked_stages(root, params)
         if archived:
