@@ -79,9 +79,10 @@ def new_chain(words, running) -> dict:
     params = load()
     work = [asdict(part) for part in (params.data, params.detector, params.predict, params.compute)]
     work += [params.train.batch_size, params.train.precision]
-    blocks = {**params.representation, **params.classifier}
     sizes = {
-        f"{stage}@{name}": block.epochs for name, block in blocks.items() for stage in TRAININGS
+        f"{method.stage}@{name}": method.epochs
+        for name, method in params.methods().items()
+        if method.stage in TRAININGS
     }
     digest = hashlib.sha256(json.dumps(work, default=str).encode()).hexdigest()[:16]
     return {"work": digest, "sizes": sizes, "ran": [], "to_come": planned(words, running)}
