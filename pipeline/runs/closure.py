@@ -34,28 +34,55 @@ class Source:
     names: frozenset[str]
 
 
-def closure(root: Path, entries: Iterable[str], closed: Iterable[str]) -> Closure:
-    """What ``entries``, paths relative to ``root``, reach; not into the ``closed`` folders and
-    files, and not what only those reach."""
-    seen, packages, waiting = set(), set(), list(entries)
-    while waiting:
-        path = waiting.pop()
-        if path in seen or is_closed(path, closed):
-            continue
-        seen |= {path, *companions(root, path)}
-        for name in read_source(root / path).names:
-            files = files_of(root, name)
-            waiting += files
-            if not files and name.partition(".")[0] not in (*OWN, *sys.stdlib_module_names):
-                packages.add(name.partition(".")[0])
-        waiting += bases(root, path)
-    return Closure(tuple(sorted(seen)), frozenset(packages))
+@dataclass(frozen=True)
+class Node:
+    """What a file leads to: other files, those that belong to it, and packages."""
+
+    imports: tuple[str, ...]
+    beside: tuple[str, ...]
+    packages: frozenset[str]
 
 
-def digest(root: Path, files: Iterable[str]) -> str:
-    """16 hex digits."""
-    lines = [f"{path} {digest_of(root / path)}\n" for path in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+class Code:
+    """The code in the project ``root`` as it is now: a file is read once, by whoever asks first."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.nodes, self.digests = {}, {}
+
+    def closure(self, entries: Iterable[str], closed: Iterable[str] = ()) -> Closure:
+        """What ``entries``, paths relative to the project, reach; not into the ``closed`` folders
+        and files, and not what only those reach."""
+        seen, packages, waiting = set(), set(), list(entries)
+        while waiting:
+            path = waiting.pop()
+            if path in seen or is_closed(path, closed):
+                continue
+            if path not in self.nodes:
+                self.nodes[path] = node_of(self.root, path)
+            node = self.nodes[path]
+            seen |= {path, *node.beside}
+            packages |= node.packages
+            waiting += node.imports
+        return Closure(tuple(sorted(seen)), frozenset(packages))
+
+    def digest(self, files: Iterable[str]) -> str:
+        """16 hex digits."""
+        for path in files:
+            if path not in self.digests:
+                self.digests[path] = digest_of(self.root / path)
+        lines = [f"{path} {self.digests[path]}\n" for path in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def node_of(root, path) -> Node:
+    imports, packages = bases(root, path), set()
+    for name in read_source(root / path).names:
+        files = files_of(root, name)
+        imports += files
+        if not files and name.partition(".")[0] not in (*OWN, *sys.stdlib_module_names):
+            packages.add(name.partition(".")[0])
+    return Node(tuple(imports), tuple(companions(root, path)), frozenset(packages))
 
 
 def is_closed(path, closed) -> bool:

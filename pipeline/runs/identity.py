@@ -23,6 +23,7 @@ from pipeline.params import Calibration, Params, Pretrained
 from pipeline.params.parts import Features
 from pipeline.params.scope import stages_of, what_it_reads
 from pipeline.runs import closure
+from pipeline.runs.closure import Code
 from pipeline.runs.digests import known_digest
 
 INPUTS = Path("data", ".inputs.yaml")
@@ -41,8 +42,9 @@ IDLE_PACKAGES = {"psutil", "ruamel", "tqdm"}  # they show, measure and read
 
 def chain_inputs(params: Params, root: Path = ROOT) -> dict[str, dict]:
     """Stage instance, such as "predict@bacl", -> its entry."""
+    code = Code(root)
     return {
-        address(stage, name): stage_inputs(params, stage, name, root)
+        address(stage, name): stage_inputs(params, stage, name, code)
         for stage, names in stages_of(params).items()
         for name in names
     }
@@ -57,13 +59,14 @@ def address(stage: str, name: str = "") -> str:
     return f"{stage}@{name}" if name else stage
 
 
-def stage_inputs(params: Params, stage: str, name: str = "", root: Path = ROOT) -> dict:
-    """The entry of one stage instance, of the code in the project ``root``."""
+def stage_inputs(params: Params, stage: str, name: str = "", code: Code | None = None) -> dict:
+    """The entry of one stage instance; ``code``: the project's own where it is another's."""
+    code = code or Code(ROOT)
     closed = SILENT if stage == "report" else CLOSED
-    reached = closure.closure(root, entry_points(params, stage, name, root), closed)
+    reached = code.closure(entry_points(params, stage, name, code.root), closed)
     return {
         "params": what_it_reads(params, stage, name),
-        "code": closure.digest(root, reached.files),
+        "code": code.digest(reached.files),
         "packages": versions(reached.packages - IDLE_PACKAGES),
         "files": {key: known_digest(file) for key, file in files_read(params, stage, name).items()},
     }

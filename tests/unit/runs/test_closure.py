@@ -26,7 +26,7 @@ def project(tmp_path):
 
 
 def reached(root, *entries, closed=()):
-    found = closure.closure(root, entries, closed)
+    found = closure.Code(root).closure(entries, closed)
     return {file for file in found.files if not file.endswith("__init__.py")}, found.packages
 
 
@@ -46,7 +46,7 @@ def test_imports_of_every_form_are_followed(project):
         *("pipeline/two/e.py", "pipeline/two/f.py"),
     }
     assert packages == {"torch", "numpy"}
-    assert "pipeline/one/__init__.py" in closure.closure(root, ["stages/a.py"], ()).files
+    assert "pipeline/one/__init__.py" in closure.Code(root).closure(["stages/a.py"]).files
 
 
 def test_nothing_is_reached_through_a_closed_room(project):
@@ -67,9 +67,9 @@ def test_what_lies_beside_a_module_under_its_name_belongs_to_it(project):
         (root / "pipeline/pages" / name).write_text("x")
     files, _ = reached(root, "pipeline/pages/page.py")
     assert files == {f"pipeline/pages/page.{kind}" for kind in ("py", "css", "html.j2")}
-    before = closure.digest(root, sorted(files))
+    before = closure.Code(root).digest(sorted(files))
     (root / "pipeline/pages/page.css").write_text("y")
-    assert closure.digest(root, sorted(files)) != before
+    assert closure.Code(root).digest(sorted(files)) != before
 
 
 def test_a_config_s_bases_are_reached(project):

@@ -44,7 +44,7 @@ pretrained: {theirs: {weights: a.pth, loss: {type: fcbl}}}
 
 def files_of(settings, stage, name):
     entries = identity.entry_points(settings, stage, name, ROOT)
-    return closure.closure(ROOT, entries, identity.CLOSED).files
+    return closure.Code(ROOT).closure(entries, identity.CLOSED).files
 
 
 @pytest.mark.parametrize("stage", ROOMS)
