@@ -62,7 +62,7 @@ def write_results(
         write(folder / f"reports/metrics/{method}.json", json.dumps(found))
     for method, columns in dict(bootstraps).items():
         write_bootstrap(folder / f"reports/diagnosis/{method}/bootstrap.csv", columns)
-    stages = lock(folder, values, data, code, evaluating)
+    stages = lock(folder, values, data, code, evaluating) if results else {}
     dump(folder / "dvc.lock", {"schema": "2.0", "stages": stages})
 
 
