@@ -18,7 +18,12 @@ def detector_config(params):
     if not path.is_file():
         allowed = ", ".join(sorted(p.stem for p in path.parent.glob("*.py")))
         raise ValueError(f"detector.config is {params.detector.config!r}; allowed: {allowed}")
-    return Config.fromfile(path)
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # whatever running somebody's config raises
+        reason = " ".join(str(error).split())
+        message = f"{path.relative_to(ROOT)} cannot be read: {type(error).__name__}: {reason}"
+        raise ValueError(message) from None
 
 
 def build_model(params, block, model):

@@ -7,6 +7,8 @@ the version of Python change it. What lies beside a module under its name (``pag
 
 import ast
 import hashlib
+import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -115,7 +117,15 @@ def bases(root, path) -> list[str]:
     named = literal(root / path, "_base_") or []
     folder = (root / path).parent
     every = [named] if isinstance(named, str) else named
-    return [str((folder / text).resolve().relative_to(root.resolve())) for text in every]
+    return [os.path.relpath(base_file(folder, text), root) for text in every]
+
+
+def base_file(folder, text) -> Path:
+    """Beside the config, or, of ``package::path``, in a package's own configs."""
+    package, within, path = text.partition("::")
+    if not within:
+        return folder / text
+    return Path(importlib.util.find_spec(package).origin).parent / ".mim" / "configs" / path
 
 
 def keys_of(root, path, name) -> set[str]:
@@ -132,7 +142,7 @@ def literal(file, name):
 
 
 def assigned(file, name):
-    lines = ast.parse(file.read_text(encoding="utf-8")).body
+    lines = parsed(file.read_text(encoding="utf-8"), str(file)).body
     found = [line.value for line in lines if isinstance(line, ast.Assign) and names(line, name)]
     return found[0] if found else None
 
@@ -148,7 +158,7 @@ def digest_of(file: Path) -> str:
 
 
 def read_source(file: Path) -> Source:
-    return parse_source(file.read_text(encoding="utf-8"), package_of(file))
+    return parse_source(file.read_text(encoding="utf-8"), package_of(file), str(file))
 
 
 def package_of(file) -> tuple[str, ...]:
@@ -158,11 +168,18 @@ def package_of(file) -> tuple[str, ...]:
 
 
 @cache
-def parse_source(text: str, package: tuple[str, ...]) -> Source:
-    tree = ast.parse(text)
+def parse_source(text: str, package: tuple[str, ...], place: str = "") -> Source:
+    tree = parsed(text, place)
     names = {name for node in ast.walk(tree) for name in named_by(node, package)}
     digest = hashlib.sha256(repr(plain(tree)).encode()).hexdigest()
     return Source(digest, frozenset(names))
+
+
+def parsed(text, place) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        raise ValueError(f"{place}, line {error.lineno}: {error.msg}; correct it") from None
 
 
 def named_by(node, package) -> list[str]:

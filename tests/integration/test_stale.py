@@ -51,7 +51,7 @@ def finished(root, tmp_path_factory):
         shutil.copytree(root / name, project / name, ignore=hidden)
     base = project / "configs/detectors/base_of_another.py"
     base.write_text('_base_ = ["faster_rcnn_r18_fpn.py", "second_base.py"]\n')
-    base.with_name("second_base.py").write_text("model = dict(backbone=dict(depth=18))\n")
+    base.with_name("second_base.py").write_text("anything = 18\n")
     (project / "weights.pth").write_text("one")
     (project / "params.yaml").write_text(PARAMS)
     for path in (

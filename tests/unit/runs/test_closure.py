@@ -151,3 +151,19 @@ def test_a_package_s_relative_imports_start_from_itself(project):
 def test_a_class_without_a_body_but_its_docstring():
     assert digest('class A:\n    """a"""\n') == digest('class A:\n    """b"""\n')
     assert ast.parse('class A:\n    """a"""\n')
+
+
+def test_a_base_in_a_package_is_that_package_s_file(project, monkeypatch):
+    root = project(configs__detectors__a='_base_ = "theirs::some/b.py"\n', theirs__c="")
+    (root / "theirs/.mim/configs/some").mkdir(parents=True)
+    (root / "theirs/.mim/configs/some/b.py").write_text("model = dict(roi_head=1)\n")
+    monkeypatch.syspath_prepend(root)
+    files, _ = reached(root, "configs/detectors/a.py")
+    assert "theirs/.mim/configs/some/b.py" in files
+    assert closure.keys_of(root, "configs/detectors/a.py", "model") == {"roi_head"}
+
+
+def test_code_that_cannot_be_read_is_named(project):
+    root = project(stages__a="from pipeline import b\n", pipeline__b="x = (\n")
+    with pytest.raises(ValueError, match=r"pipeline/b\.py, line 1: .* never closed; correct it"):
+        reached(root, "stages/a.py")
