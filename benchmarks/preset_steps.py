@@ -22,10 +22,11 @@ from mmengine.dataset import pseudo_collate
 
 from pipeline import params
 from pipeline.data.sources import files
+from pipeline.detection.model import test_settings
 from pipeline.files import read_json, write_json
 from pipeline.params import Compute
 from pipeline.params.parts import Loss
-from pipeline.training.predict import val_loader
+from pipeline.training.predict import MASK_THRESHOLD, val_loader
 from pipeline.training.train import build_runner, check_device
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,6 +136,8 @@ def train(settings, name, start):
 @torch.no_grad()
 def detections(model, settings):
     image = next(iter(val_loader(settings, [[0]]).dataset))
+    # a model that was built to be trained does not know how boxes are chosen
+    model.roi_head.test_cfg.update(test_settings(settings), mask_thr_binary=MASK_THRESHOLD)
     found = model.eval().test_step(pseudo_collate([image]))[0].pred_instances
     return {"boxes": len(found), "masks": list(found.masks.shape) if "masks" in found else None}
 
