@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipeline.files import file_digest, read_json, write_json
+
 OWN = ("pipeline", "stages")
+NOTED = Path(".dvc", "tmp", "code.json")
+READER = file_digest(__file__)  # what another version of this file has noted does not count
 MODULE = re.compile(r"pipeline(\.\w+)+")  # mmengine's `custom_imports` are texts
 
 
@@ -46,11 +50,32 @@ class Node:
 
 
 class Code:
-    """The code in the project ``root`` as it is now: a file is read once, by whoever asks first."""
+    """The code in the project ``root`` as it is now.
+
+    What a file had is noted beside DVC's own notes, by its inode, size and time as DVC does it, so
+    that a command reads only what was edited.
+    """
 
     def __init__(self, root: Path):
         self.root = root
         self.nodes, self.digests = {}, {}
+        self.notes = read_notes(root / NOTED)
+        self.changed = False
+
+    def source(self, path: str) -> Source:
+        file = self.root / path
+        info = file.stat()
+        state = [info.st_ino, info.st_size, info.st_mtime_ns]
+        note = self.notes.get(path)
+        if note is None or note[0] != state:
+            found = read_source(file)
+            note = self.notes[path] = [state, found.digest, sorted(found.names)]
+            self.changed = True
+        return Source(note[1], frozenset(note[2]))
+
+    def keep_notes(self) -> None:
+        if self.changed and (self.root / NOTED).parent.is_dir():
+            write_json(self.root / NOTED, {"by": READER, "files": self.notes})
 
     def closure(self, entries: Iterable[str], closed: Iterable[str] = ()) -> Closure:
         """What ``entries``, paths relative to the project, reach; not into the ``closed`` folders
@@ -61,7 +86,7 @@ class Code:
             if path in seen or is_closed(path, closed):
                 continue
             if path not in self.nodes:
-                self.nodes[path] = node_of(self.root, path)
+                self.nodes[path] = node_of(self.root, path, self.source(path).names)
             node = self.nodes[path]
             seen |= {path, *node.beside}
             packages |= node.packages
@@ -72,14 +97,27 @@ class Code:
         """16 hex digits."""
         for path in files:
             if path not in self.digests:
-                self.digests[path] = digest_of(self.root / path)
+                self.digests[path] = self.digest_of(path)
         lines = [f"{path} {self.digests[path]}\n" for path in files]
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
+    def digest_of(self, path) -> str:
+        if path.endswith(".py"):
+            return self.source(path).digest
+        return file_digest(self.root / path)
 
-def node_of(root, path) -> Node:
+
+def read_notes(file) -> dict[str, list]:
+    try:
+        notes = read_json(file)
+    except ValueError:  # there are none yet, or half of them
+        return {}
+    return notes["files"] if isinstance(notes, dict) and notes.get("by") == READER else {}
+
+
+def node_of(root, path, names) -> Node:
     imports, packages = bases(root, path), set()
-    for name in read_source(root / path).names:
+    for name in names:
         files = files_of(root, name)
         imports += files
         if not files and name.partition(".")[0] not in (*OWN, *sys.stdlib_module_names):
@@ -149,12 +187,6 @@ def assigned(file, name):
 
 def names(line, name) -> bool:
     return getattr(line.targets[0], "id", "") == name
-
-
-def digest_of(file: Path) -> str:
-    if file.suffix == ".py":
-        return read_source(file).digest
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def read_source(file: Path) -> Source:

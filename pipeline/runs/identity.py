@@ -43,11 +43,13 @@ IDLE_PACKAGES = {"psutil", "ruamel", "tqdm"}  # they show, measure and read
 def chain_inputs(params: Params, root: Path = ROOT) -> dict[str, dict]:
     """Stage instance, such as "predict@bacl", -> its entry."""
     code = Code(root)
-    return {
+    found = {
         address(stage, name): stage_inputs(params, stage, name, code)
         for stage, names in stages_of(params).items()
         for name in names
     }
+    code.keep_notes()
+    return found
 
 
 def code_of(folder: Path) -> Path:

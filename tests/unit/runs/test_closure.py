@@ -167,3 +167,21 @@ def test_code_that_cannot_be_read_is_named(project):
     root = project(stages__a="from pipeline import b\n", pipeline__b="x = (\n")
     with pytest.raises(ValueError, match=r"pipeline/b\.py, line 1: .* never closed; correct it"):
         reached(root, "stages/a.py")
+
+
+def test_what_was_read_is_noted_until_the_file_is_another_one(project, monkeypatch):
+    root = project(stages__a="x = 1\n")
+    (root / ".dvc/tmp").mkdir(parents=True)
+    code = closure.Code(root)
+    first = code.digest(["stages/a.py"])
+    code.keep_notes()
+    with monkeypatch.context() as patch:
+        patch.setattr(closure, "read_source", None)  # nobody asks it again
+        assert closure.Code(root).digest(["stages/a.py"]) == first
+    (root / "stages/a.py").write_text("x = 2\n")
+    assert closure.Code(root).digest(["stages/a.py"]) != first
+    monkeypatch.setattr(closure, "READER", "another version")
+    (root / "stages/a.py").write_text("x = 1\n")
+    assert closure.Code(root).digest(["stages/a.py"]) == first
+    (root / closure.NOTED).write_text("{half")
+    assert closure.Code(root).digest(["stages/a.py"]) == first
