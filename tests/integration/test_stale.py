@@ -17,6 +17,7 @@ from copied_chain import chain, run
 from finished_runs import dump, git
 from ruamel.yaml import YAML
 
+from pipeline.files import read_json
 from pipeline.runs.dvc_lock import recorded
 
 ALWAYS = {"check", "seeds", "track"}
@@ -107,7 +108,7 @@ def stages_run(project, **variables):
 def stale(project, **variables):
     """The stages whose entry is not the one that dvc.lock has."""
     run(project, sys.executable, "-m", "stages.check", **variables)
-    now = YAML(typ="safe").load(project / "data/.inputs.yaml")
+    now = read_json(project / "data/.inputs.json")
     locked = YAML(typ="safe").load(project / "dvc.lock")["stages"]
     entries = {name: recorded(locked, name) for name in locked}
     return {name for name, entry in entries.items() if entry and entry != look_up(now, name)}
