@@ -2,7 +2,7 @@
 
 reads   params.yaml, dvc.lock, the code, the versions of the packages, detector.weights
 removes outputs of methods that params.yaml no longer has, where DVC can bring them back
-writes  data/.inputs.json: an entry for each stage instance, on which it depends in dvc.yaml
+writes  data/inputs.json: an entry for each stage instance, on which it depends in dvc.yaml
 """
 
 from pipeline import params

@@ -3,7 +3,7 @@
 An entry is {params, code, packages, files}: the settings that the stage reads, with the defaults
 written out; a digest of the code that it reaches; the versions of the packages that this code
 computes with; digests of the files that it reads besides other stages' outputs. `check` writes the
-entries of all stages to data/.inputs.json, and in dvc.yaml each stage depends on its own. The same
+entries of all stages to data/inputs.json, and in dvc.yaml each stage depends on its own. The same
 entries are the key of a run folder, an experiment's name, MLflow's configuration, what makes two
 seeds of one method the same, and a served model's identity.
 """
@@ -23,7 +23,7 @@ from pipeline.runs import closure
 from pipeline.runs.closure import Code
 from pipeline.runs.digests import known_digest
 
-INPUTS = Path("data", ".inputs.json")
+INPUTS = Path("data", "inputs.json")
 # What changes no number. The report's code is what it shows, so there these count as well.
 SILENT = ("pipeline/compute", "pipeline/tracking")
 CLOSED = (
@@ -160,12 +160,13 @@ def read_inputs() -> dict[str, dict]:
 
 
 def as_text(inputs: dict[str, dict]) -> str:
-    """JSON: DVC reads the file once for every stage, and YAML takes it a hundred times as long."""
+    """JSON, since DVC reads the file once for every stage; its reader goes by all after the first
+    dot of the name, so that has one."""
     return json.dumps(nested(inputs), indent=1, sort_keys=True) + "\n"
 
 
 def nested(inputs: dict[str, dict]) -> dict:
-    """As in data/.inputs.json, whose keys DVC names with dots: stage -> name -> entry."""
+    """As in data/inputs.json, whose keys DVC names with dots: stage -> name -> entry."""
     found = {}
     for place, entry in inputs.items():
         stage, _, name = place.partition("@")

@@ -108,7 +108,7 @@ def stages_run(project, **variables):
 def stale(project, **variables):
     """The stages whose entry is not the one that dvc.lock has."""
     run(project, sys.executable, "-m", "stages.check", **variables)
-    now = read_json(project / "data/.inputs.json")
+    now = read_json(project / "data/inputs.json")
     locked = YAML(typ="safe").load(project / "dvc.lock")["stages"]
     entries = {name: recorded(locked, name) for name in locked}
     return {name for name, entry in entries.items() if entry and entry != look_up(now, name)}

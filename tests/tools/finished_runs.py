@@ -75,7 +75,7 @@ def lock(folder, values, data, code, evaluating):
         reads = what_it_reads(params, name, method)
         entry = {"params": reads, "code": code, "packages": {}, "files": {}}
         key = f"{name}.{method}" if method else name
-        noted = {"data/.inputs.json": {key: entry}}
+        noted = {"data/inputs.json": {key: entry}}
         stages[address(name, method)] = {"cmd": "x", "deps": deps, "params": noted, "outs": outs}
 
     stages = {}

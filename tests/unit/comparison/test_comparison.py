@@ -326,7 +326,7 @@ def with_inputs(finished, code):
     def noted(stage, name):
         reads = what_it_reads(finished.params, stage, name)
         entry = {"params": reads, "code": code, "packages": {}, "files": {}}
-        return {"params": {"data/.inputs.json": {f"{stage}.{name}": entry}}}
+        return {"params": {"data/inputs.json": {f"{stage}.{name}": entry}}}
 
     names = ("train_representation@bce", "train_classifier@bacl", "predict@bacl", "evaluate@bacl")
     return replace(finished, locked={name: noted(*name.split("@")) for name in names})
