@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.params.parts import Calibrator, Features, Loss, Predictor, Sampler
-from pipeline.runs.closure import closure, package_of, parse_source
+from pipeline.runs.closure import Code, package_of, parse_source
 from pipeline.runs.identity import CLOSED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,7 +219,7 @@ def test_a_stage_is_a_thin_script(stage):
 @pytest.mark.parametrize("stage", WITHOUT_TORCH)
 def test_what_needs_no_torch_reaches_none(stage):
     """Nor where it imports inside of functions; the rooms that change no number may."""
-    assert not {"torch", "mmdet"} & closure(ROOT, [f"stages/{stage}.py"], CLOSED).packages
+    assert not {"torch", "mmdet"} & Code(ROOT).closure([f"stages/{stage}.py"], CLOSED).packages
 
 
 @pytest.mark.parametrize("stage", sorted(p.stem for p in (ROOT / "stages").glob("[!_]*.py")))
