@@ -8,6 +8,7 @@ entries are the key of a run folder, an experiment's name, MLflow's configuratio
 seeds of one method the same, and a served model's identity.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -148,15 +149,14 @@ def write_inputs(inputs: dict[str, dict]) -> None:
 
 
 def read_inputs() -> dict[str, dict]:
-    """What `check` wrote last here; {} where it has not."""
-    found = read_json(INPUTS) if INPUTS.is_file() else {}
-    return {
-        address(stage, name): entry
-        for stage, entries in found.items()
-        for name, entry in (
-            {"": entries} if isinstance(entries.get("code"), str) else entries
-        ).items()
-    }
+    """What `check` wrote last here; {} where it has not, or somebody damaged it."""
+    found = {}
+    with contextlib.suppress(ValueError, AttributeError):
+        for stage, entries in read_json(INPUTS).items():
+            alone = isinstance(entries.get("code"), str)
+            for name, entry in ({"": entries} if alone else entries).items():
+                found[address(stage, name)] = entry
+    return found
 
 
 def as_text(inputs: dict[str, dict]) -> str:

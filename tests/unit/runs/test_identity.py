@@ -121,6 +121,9 @@ def test_the_file_has_what_was_worked_out(settings, tmp_path, monkeypatch):
     inputs = identity.chain_inputs(settings)
     identity.write_inputs(inputs)
     assert identity.read_inputs() == inputs
+    for damaged in ("{half", "[1]", '{"prepare": 3}'):  # `check` writes it anew
+        identity.INPUTS.write_text(damaged)
+        assert identity.read_inputs() == {}
 
 
 def test_a_stage_s_view_has_nothing_else(settings):
