@@ -1,7 +1,6 @@
 """How often one class has been taken for another so far: FCBL's long-term indicator."""
 
 import torch
-from mmengine.dist import all_reduce
 from torch.nn.functional import pad
 
 from .step_statistics import StepStatistics
@@ -34,6 +33,5 @@ class ConfusionMatrix(StepStatistics):
         batch = self.confusion_sum.new_zeros(classes + 1, classes + 1)
         batch.index_add_(0, label, rows.to(batch.dtype))
         foreground = batch[:classes]
-        all_reduce(foreground)
         self.confusion_sum += foreground[:, :classes]
         self.class_count += foreground[:, classes]

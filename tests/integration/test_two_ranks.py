@@ -54,7 +54,7 @@ def worker(rank, folder, root):
     for logits, labels in loss_batches():
         loss(logits[rank], labels[rank])
     for step in feature_batches():
-        module.update(*step[rank])
+        module.record(*step[rank])
     result = {"loss": loss.state_dict(), "features": module.state_dict()}
     result["detector"] = detector_step(rank, root)
     torch.save(result, f"{folder}/rank{rank}.pth")

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.dist import all_reduce
 from torch import nn
 
 from pipeline.params.limits import within
@@ -62,17 +61,16 @@ class FeatureHallucination(StepStatistics, nn.Module):
 
     @torch.no_grad()
     def update(self, embeddings, labels):
-        """Blend the batch's mean and variance, over all ranks, into those of its classes.
+        """Blend the batch's mean and variance into those of its classes.
 
-        ``embeddings`` [M, D] of ``labels`` [M], M may be 0; every rank must call it. The variance
-        is the unbiased one; a class with a single row counts as variance 0, as officially.
+        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is the unbiased one; a class with a single row counts as variance 0, as officially.
         """
         embeddings = embeddings.to(self.mean.dtype)
         finite = embeddings.isfinite().all(dim=1, keepdim=True)  # float16 may have overflowed
         embeddings = embeddings.where(finite, 0)
         count = self.sum_by_class(finite.to(embeddings.dtype), labels)
         mean = self.sum_by_class(embeddings, labels) / count.clamp(min=1)
-        # centring on the mean of all ranks first: sums of raw squares would cancel in float32
+        # centring on the mean first: sums of raw squares would cancel in float32
         squares = self.sum_by_class((embeddings - mean[labels]).square() * finite, labels)
         var = squares / (count - 1).clamp(min=1)
         seen = self.seen.to(count.dtype)[:, None]
@@ -82,10 +80,8 @@ class FeatureHallucination(StepStatistics, nn.Module):
         self.seen |= count[:, 0] > 0
 
     def sum_by_class(self, rows, labels):
-        """[C, D']: sum of the ``rows`` [M, D'] of each class, over all ranks."""
-        total = rows.new_zeros(len(self.mean), rows.shape[1]).index_add_(0, labels, rows)
-        all_reduce(total)
-        return total
+        """[C, D']: sum of the ``rows`` [M, D'] of each class."""
+        return rows.new_zeros(len(self.mean), rows.shape[1]).index_add_(0, labels, rows)
 
     def class_probability(self, confusion):
         """[C]: chance of a class to be drawn, proportional to 1 - its diagonal of [C, C]."""

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import torch
 from mmdet.registry import MODELS
-from mmengine.dist import all_reduce
 from torch.nn.functional import cross_entropy
 
 from pipeline.params.limits import within
@@ -94,7 +93,6 @@ class Seesaw(StepStatistics, ClassificationLoss):
         """Count the rows that are ``counted`` [N]."""
         counts = torch.zeros_like(self.cum_samples)
         counts.index_add_(0, label, counted.to(counts.dtype))
-        all_reduce(counts)
         self.cum_samples += counts
 
     def get_activation(self, cls_score):
