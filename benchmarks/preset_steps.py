@@ -26,8 +26,9 @@ from pipeline.detection.model import test_settings
 from pipeline.files import read_json, write_json
 from pipeline.params import Compute
 from pipeline.params.parts import Loss
+from pipeline.training.device import take_device
 from pipeline.training.predict import MASK_THRESHOLD, val_loader
-from pipeline.training.train import build_runner, check_device
+from pipeline.training.train import build_runner
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = "data/lvis_v0.5_sample"
@@ -39,7 +40,7 @@ def main():
     folder = Path(options.folder).resolve()
     settings = settings_of(options, Path(options.shared).resolve(), folder)
     os.chdir(folder)
-    check_device(settings.compute.gpus)
+    take_device(settings.compute.gpus)
     settings.data.prepare(Path("data", "sample"))
     baseline = next(n for n, b in settings.representation.items() if b.loss.type != "bce")
     losses, seconds, start = {}, {}, None

@@ -3,7 +3,7 @@
 It learns 20-43 px objects in 112 px images on a laptop's CPU; for photos take a wider one.
 """
 
-norm = dict(type="BN", requires_grad=True)
+norm = dict(type="StepBN", requires_grad=True)
 
 model = dict(
     type="FasterRCNN",

@@ -4,7 +4,7 @@ It learns 20-43 px objects in 112 px images on a laptop's CPU; for photos take a
 losses are `focal` and `fcbl_dense`.
 """
 
-norm = dict(type="BN", requires_grad=True)
+norm = dict(type="StepBN", requires_grad=True)
 
 model = dict(
     type="RetinaNet",

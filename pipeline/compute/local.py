@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.compute.cores import cores
 from pipeline.compute.leases import leased
 from pipeline.compute.signals import KILLED, Preempted
 from pipeline.compute.task import Task
@@ -21,7 +22,7 @@ def run_locally(task: Task) -> None:
     """
     compute = task.settings.compute
     with leased(compute, lambda count: fits(task, count)) as devices:
-        count = len(devices) or compute.processes or 1
+        count = len(devices) or compute.processes or task.cpu_ranks(cores())
         task.check_ranks(count)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         if count == 1:
@@ -71,8 +72,7 @@ def pickled(task) -> Iterator[Path]:
 
 def start(path, count):
     """torchrun in a group of its own: it passes signals to its ranks, and nobody else does."""
-    threads = max(1, os.cpu_count() // count)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, "LAUNCHER_PID": str(os.getpid())}
+    environment = {**os.environ, "LAUNCHER_PID": str(os.getpid())}
     command = ["-m", "pipeline.compute.torchrun", str(count), "pipeline.compute.worker", str(path)]
     return subprocess.Popen([sys.executable, *command], env=environment, start_new_session=True)
 

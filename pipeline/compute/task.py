@@ -26,6 +26,9 @@ class Task(Protocol):
     def check_ranks(self, count: int) -> None:
         """``ValueError`` where ``count`` processes cannot share the work."""
 
+    def cpu_ranks(self, cores: int) -> int:
+        """How many processes of one thread shall share the work on a CPU with so many cores."""
+
     def work(self) -> None:
         """Run on every rank, inside ``pipeline.compute.ranks.ranks()``; returns when finished, or
         saved after SIGTERM, SIGUSR1 or SIGUSR2."""

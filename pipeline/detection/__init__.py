@@ -7,13 +7,23 @@ new file. (By listing, so that a stage depends on the parts that it uses and on 
 from importlib import import_module
 from pkgutil import iter_modules
 
-from . import calibrations, dataset, families, features, losses, precision, predictors, samplers
+from . import (
+    batch_norm,
+    calibrations,
+    dataset,
+    families,
+    features,
+    losses,
+    precision,
+    predictors,
+    samplers,
+)
 
 for _folder in (families, losses, samplers, features, predictors, calibrations):
     for _module in iter_modules(_folder.__path__, f"{_folder.__name__}."):
         import_module(_module.name)
 
 __all__ = [
-    "calibrations", "dataset", "families", "features", "losses", "precision", "predictors",
-    "samplers",
+    "batch_norm", "calibrations", "dataset", "families", "features", "losses", "precision",
+    "predictors", "samplers",
 ]  # fmt: skip

@@ -18,8 +18,8 @@ from torch.nn.functional import pad
 class StepStatistics:
     """What takes in rows of a batch by ``update(*rows)``: those of all ranks, never a share.
 
-    ``record(*rows)`` tells it a piece's rows; inside ``one_step`` they are kept until its end. Every
-    rank must call it as often as the others, also with no row.
+    ``record(*rows)`` tells it a piece's rows; inside ``one_step`` they are kept until its end.
+    Every rank must call it as often as the others, also with no row.
     """
 
     held = None
@@ -104,4 +104,5 @@ def cpu_group():
 
 @lru_cache(maxsize=1)
 def group_beside(world):
-    return world if distributed.get_backend(world) == "gloo" else distributed.new_group(backend="gloo")
+    on_cpu = distributed.get_backend(world) == "gloo"
+    return world if on_cpu else distributed.new_group(backend="gloo")

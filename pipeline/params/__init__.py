@@ -12,7 +12,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline.messages import in_one_line
-from pipeline.params.checks import check_method, check_methods, check_name, require_name
+from pipeline.params.checks import (
+    check_method,
+    check_methods,
+    check_name,
+    check_pieces,
+    require_name,
+)
 from pipeline.params.compute import Compute, Slurm
 from pipeline.params.data import Source
 from pipeline.params.limits import limited
@@ -80,6 +86,7 @@ class Params(Methods):
     def __post_init__(self):
         check_name("data.name", self.data.name)
         check_methods(self)
+        check_pieces(self)
         for section in SECTIONS:
             for name, method in getattr(self, section).items():
                 check_method(f"{section}.{name}", method)

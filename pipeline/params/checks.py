@@ -32,6 +32,15 @@ def check_methods(params):
         raise ValueError(f"report.methods is {shown(params.report.methods)}; name each method once")
 
 
+def check_pieces(params):
+    train, limit = params.train, params.compute.images_per_gpu
+    if train.micro_batch and limit:
+        raise ValueError(
+            f"compute.images_per_gpu is {limit}, but train.micro_batch is {train.micro_batch}, "
+            "which settles how many images pass through the detector together; remove one"
+        )
+
+
 def check_unique(params):
     first = {}
     for section in SECTIONS:

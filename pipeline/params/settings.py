@@ -34,11 +34,14 @@ class Detector:
 class Train:
     """The optimizer, shared by both training stages.
 
-    ``batch_size`` is the total over GPUs and accumulation steps. ``learning_rate`` belongs to
-    ``base_batch_size`` (left out: to ``batch_size``) and is scaled linearly from there.
+    ``batch_size`` is the total over GPUs and accumulation steps. ``micro_batch`` images pass
+    through the detector together, wherever it runs (left out: as many as a GPU has): batch norm
+    knows no others, and processes on a CPU share the batch in these pieces. ``learning_rate``
+    belongs to ``base_batch_size`` (left out: to ``batch_size``) and is scaled linearly from there.
     """
 
     batch_size: int = limited(low=1)
+    micro_batch: int | None = limited(None, low=1)
     base_batch_size: int | None = limited(None, low=1)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = limited(low=0)
@@ -48,6 +51,11 @@ class Train:
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
 
     def __post_init__(self):
+        if self.micro_batch and self.batch_size % self.micro_batch:
+            raise ValueError(
+                f"train.micro_batch is {self.micro_batch}, which does not divide train.batch_size, "
+                f"{self.batch_size}, into equal pieces; choose a divisor of it"
+            )
         if self.momentum is not None and self.optimizer != "sgd":
             raise ValueError(f"train.momentum has no effect on {self.optimizer}; remove it")
 

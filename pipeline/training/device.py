@@ -5,6 +5,13 @@ import os
 import torch
 
 
+def take_device(gpus):
+    """Check the device, and take one core: processes share a machine's cores, threads fight for
+    them, and how many there were would be seen in the last digits."""
+    check_device(gpus)
+    torch.set_num_threads(1)
+
+
 def check_device(gpus):
     """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` it has been hidden by now."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

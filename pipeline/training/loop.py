@@ -1,8 +1,9 @@
-"""The training loop: an optimizer step from one total batch, in as many pieces as memory asks for.
+"""The training loop: an optimizer step from one total batch, in equal pieces.
 
-The model sees micro-batches of (total batch / GPUs / micro_batches) images. Data order, random
+The model sees micro-batches of (total batch / ranks / micro_batches) images. Data order, random
 numbers, gradients and statistics of a step do not depend on how its micro-batches are divided over
-GPUs and time: 8 GPUs with 2 images each and 1 GPU with 8 times 2 images take the same steps.
+ranks and time: 8 GPUs with 2 images each and 1 GPU with 8 times 2 images take the same steps, and
+1, 2 or 4 processes on a CPU take them bit for bit.
 """
 
 import torch
@@ -10,7 +11,9 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
-from pipeline.detection.step_statistics import one_step
+from pipeline.detection.step_statistics import StepStatistics, one_step
+from pipeline.params import Params
+from pipeline.training.fixed_order import FixedOrderOptimWrapper
 from pipeline.training.start import check_shares
 
 
@@ -27,6 +30,7 @@ class MicroBatchLoop(EpochBasedTrainLoop):
         super().__init__(runner, dataloader, max_epochs)
         self.seed = seed
         self.micro_batches = micro_batches
+        self.logs = StepLogs()
 
     def run(self):
         """Train; mmengine's optimizer wrapper counts micro-batches, the runner counts steps."""
@@ -47,12 +51,13 @@ class MicroBatchLoop(EpochBasedTrainLoop):
         self._epoch += 1
 
     def run_iter(self, idx, data_batch):
-        """One optimizer step; the hooks get the mean of the micro-batches' losses."""
+        """One optimizer step; the hooks get the mean of all ranks' micro-batches' losses."""
         self.runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
-        with one_step(self.runner.model):
-            logs = [self.micro_step(data_batch, n) for n in range(self.micro_batches)]
+        with one_step(self.runner.model, self.micro_batches, beside=[self.logs]):
+            for number in range(self.micro_batches):
+                self.logs.record_named(self.micro_step(data_batch, number))
         self.runner.call_hook(
-            "after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=mean_logs(logs)
+            "after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=self.logs.means
         )
         self._iter += 1
 
@@ -65,27 +70,35 @@ class MicroBatchLoop(EpochBasedTrainLoop):
         return (self.seed * 1_000_003 + self._iter) * 1_009 + part
 
 
-def mean_logs(logs):
-    """The mean of each logged tensor; nothing waits for the device."""
-    if len(logs) == 1:
-        return logs[0]
-    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}
+class StepLogs(StepStatistics):
+    """The ``means`` of what the pieces of a step log, by name; nothing waits for the device."""
+
+    def record_named(self, logs):
+        self.names = list(logs)
+        self.record(torch.stack([logs[name].detach().float() for name in self.names])[None])
+
+    def update(self, values):
+        """``values`` [P, K]: a row a piece."""
+        self.means = dict(zip(self.names, values.mean(dim=0), strict=True))
 
 
-def divide(config, compute, world_size: int) -> None:
-    """Set in ``config`` how its total batch is divided over GPUs, micro-batches and workers.
+def divide(config, params: Params, world_size: int) -> None:
+    """Set in ``config`` how its total batch is divided over ranks, micro-batches and workers.
 
     ``ValueError`` where the total does not divide evenly.
     """
-    total = config.train_dataloader.batch_size
-    check_shares(total, world_size)
-    micro_batches = fewest_equal_parts(total // world_size, compute.images_per_gpu)
+    compute, train = params.compute, params.train
+    check_shares(train, world_size)
+    share = train.batch_size // world_size
+    micro_batches = fewest_equal_parts(share, train.micro_batch or compute.images_per_gpu)
     config.train_dataloader.num_workers = compute.workers
     config.train_dataloader.worker_init_fn = dict(type="survive_signals")
     config.default_hooks.checkpoint.minutes = compute.checkpoint_minutes
     config.train_dataloader.batch_sampler.parts = world_size * micro_batches
     config.train_cfg.micro_batches = micro_batches
     config.optim_wrapper.accumulative_counts = micro_batches
+    if not torch.cuda.is_available():
+        config.optim_wrapper.type = FixedOrderOptimWrapper
 
 
 def fewest_equal_parts(images, limit):

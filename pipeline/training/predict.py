@@ -21,7 +21,7 @@ from pipeline.detection.families import family_of
 from pipeline.detection.model import test_settings
 from pipeline.files import atomic_path
 from pipeline.training.augmentation import test_transforms
-from pipeline.training.device import check_device
+from pipeline.training.device import take_device
 from pipeline.training.start import check_start
 
 BATCH_SIZE = 8
@@ -42,7 +42,7 @@ def predict(task) -> None:
     params = task.settings
     folder = Path("models", task.name)
     check_start(params, folder)
-    check_device(params.compute.gpus)
+    take_device(params.compute.gpus)
     model = load_model(params, folder)
     size = 1 if model.with_mask else BATCH_SIZE
     # by number, not by turns over what is missing: that differs by the time when a rank looks

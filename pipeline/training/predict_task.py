@@ -42,6 +42,9 @@ class Prediction:
     def check_ranks(self, count: int) -> None:
         """Any number will do."""
 
+    def cpu_ranks(self, cores: int) -> int:
+        return min(cores, len(self.parts()))
+
     def work(self) -> None:
         from pipeline.training.predict import predict
 

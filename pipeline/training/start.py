@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.data.categories import first_difference
 from pipeline.data.places import categories, index_folder
-from pipeline.params import Params
+from pipeline.params import Params, Train
 
 
 def check_data(params: Params) -> None:
@@ -42,13 +42,23 @@ def check_weights_file(weights: str | None) -> None:
         raise ValueError(f"detector.weights is {weights!r}, which is no file; null starts afresh")
 
 
-def check_shares(batch_size: int, ranks: int) -> None:
-    """``ValueError`` where so many ranks cannot share a total batch evenly."""
-    if batch_size % ranks:
+def check_shares(train: Train, ranks: int) -> None:
+    """``ValueError`` where so many ranks cannot share a total batch evenly, or its pieces."""
+    if train.batch_size % ranks:
         raise ValueError(
-            f"train.batch_size is {batch_size}, which {ranks} GPUs cannot share evenly; "
-            f"choose a multiple of {ranks}"
+            f"train.batch_size is {train.batch_size}, which {ranks} ranks (GPUs, or processes on a "
+            f"CPU) cannot share evenly; choose a multiple of {ranks}"
         )
+    if train.micro_batch and pieces(train) % ranks:
+        raise ValueError(
+            f"train.micro_batch is {train.micro_batch}, which makes {pieces(train)} pieces of a "
+            f"batch, and {ranks} ranks cannot share them evenly; lower it, or use fewer"
+        )
+
+
+def pieces(train: Train) -> int:
+    """Of a batch, wherever it runs; 1 where that is not settled."""
+    return train.batch_size // (train.micro_batch or train.batch_size)
 
 
 def remedy(params, name):

@@ -27,7 +27,7 @@ from pipeline.detection.families import family_of
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
 from pipeline.training import class_history
-from pipeline.training.device import check_device, check_precision
+from pipeline.training.device import check_precision, take_device
 from pipeline.training.environment import environment
 from pipeline.training.loop import divide
 from pipeline.training.phases import check_layers, freeze
@@ -52,7 +52,7 @@ def train(task) -> None:
     """
     params, name = task.settings, task.name
     check_unchanged(task)
-    check_device(params.compute.gpus)
+    take_device(params.compute.gpus)
     check_precision(params.train.precision)
     block = params.method(name)
     weights = None
@@ -94,7 +94,7 @@ def check_unchanged(task):
 def build_runner(params, name, folder, weights):
     """``weights``: of the method that ``name`` starts from, or None."""
     config, block = complete_config(params, name, folder), params.method(name)
-    divide(config, params.compute, get_world_size())
+    divide(config, params, get_world_size())
     start = on_first_rank(find_start, config.model.backbone, params, name, folder, weights)
     config.load_from, config.resume = start.file, start.resume
     config.model.backbone = start.backbone
@@ -104,9 +104,9 @@ def build_runner(params, name, folder, weights):
         freeze(model, block.train)
         if not start.resume:
             config.load_from = on_first_rank(taken_over, start.file, model, name, block, folder)
-    if is_distributed():
+    if is_distributed() and torch.cuda.is_available():  # a CPU's gradients: fixed_order.py
         config.launcher = "pytorch"
-        # device_ids None: the process's current GPU, or the CPU
+        # device_ids None: the process's current GPU
         config.model_wrapper_cfg = dict(
             type="MMDistributedDataParallel", broadcast_buffers=False, device_ids=None
         )

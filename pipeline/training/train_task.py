@@ -9,7 +9,13 @@ from typing import Any
 from pipeline.compute.run_folder import training_folder
 from pipeline.files import atomic_folder
 from pipeline.params import Classifier, Params
-from pipeline.training.start import check_data, check_model_files, check_shares, check_weights_file
+from pipeline.training.start import (
+    check_data,
+    check_model_files,
+    check_shares,
+    check_weights_file,
+    pieces,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,11 @@ class Training:
         return sorted(path.name for path in self.folder.glob("step_*.pth"))
 
     def check_ranks(self, count: int) -> None:
-        check_shares(self.settings.train.batch_size, count)
+        check_shares(self.settings.train, count)
+
+    def cpu_ranks(self, cores: int) -> int:
+        shared = pieces(self.settings.train)
+        return max(ranks for ranks in range(1, cores + 1) if shared % ranks == 0)
 
     def work(self) -> None:
         from pipeline.training.train import train

@@ -1,5 +1,6 @@
-"""A step does not depend on how its images are divided over GPUs (here: processes) and time."""
+"""A step does not depend on how its images are divided over processes and time."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.training.train import build_runner
 # 18 images in batches of 8: the last one of 2 must be filled up
 IMAGES = 18
 DIVISIONS = {"accumulated": 1, "both": 2, "ranks": 4}
+KEPT = ("step", "lr", "loss", "loss_cls", "loss_bbox", "loss_rpn_cls", "loss_rpn_bbox", "acc")
 
 
 def tiny(root):
@@ -24,9 +26,15 @@ def tiny(root):
     once = dict(epochs=1, milestones=[])
     blocks = {name: replace(block, **once) for name, block in smoke.representation.items()}
     bacl = replace(smoke.classifier["bacl"], **once)
-    compute = Compute(gpus=0, workers=0, images_per_gpu=2)
+    compute = Compute(gpus=0, workers=0)
+    train = replace(smoke.train, micro_batch=2)
     return replace(
-        smoke, data=data, representation=blocks, classifier={"bacl": bacl}, compute=compute
+        smoke,
+        train=train,
+        data=data,
+        representation=blocks,
+        classifier={"bacl": bacl},
+        compute=compute,
     )
 
 
@@ -52,9 +60,12 @@ def worker(rank, ranks, division, root, folder):
         train(root, folder, name)
 
 
+class Trained(dict):
+    """State dicts by (method, division); their scalars lie in ``folder``."""
+
+
 @pytest.fixture(scope="module")
 def trained(root, tmp_path_factory):
-    """State dicts by (method, division)."""
     folder = tmp_path_factory.mktemp("micro")
     here = Path.cwd()
     os.chdir(folder)
@@ -68,25 +79,28 @@ def trained(root, tmp_path_factory):
         os.chdir(here)
     for division, ranks in DIVISIONS.items():
         torch.multiprocessing.spawn(worker, (ranks, division, root, folder), nprocs=ranks)
-    return {
-        (name, division): torch.load(folder / f"{name}-{division}.pth")
-        for name in ("bce", "bacl")
-        for division in DIVISIONS
-    }
-
-
-def per_process(name):
-    """BatchNorm's running statistics are each process's own; the published recipes freeze them."""
-    return "running_" in name or "num_batches" in name
+    found = Trained()
+    for name in ("bce", "bacl"):
+        for division in DIVISIONS:
+            found[name, division] = torch.load(folder / f"{name}-{division}.pth")
+    found.folder = folder
+    return found
 
 
 @pytest.mark.parametrize("division", ["both", "ranks"])
 @pytest.mark.parametrize("name", ["bce", "bacl"])
-def test_gpus_and_accumulation_take_the_same_steps(trained, name, division):
+def test_processes_and_accumulation_take_the_same_steps_bit_for_bit(trained, name, division):
+    """Weights, batch norm's and the method's statistics, and what is logged."""
     expected, found = trained[name, "accumulated"], trained[name, division]
+    assert list(found) == list(expected)
     for key in expected:
-        if not per_process(key):
-            torch.testing.assert_close(found[key], expected[key], rtol=1e-3, atol=1e-5, msg=key)
+        assert torch.equal(found[key], expected[key]), key
+    assert logged(trained.folder, name, division) == logged(trained.folder, name, "accumulated")
+
+
+def logged(folder, name, division):
+    lines = (folder / f"{name}-{division}" / "scalars.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k in KEPT} for line in lines]
 
 
 def test_the_classifier_learned_confusion_and_statistics(trained):
@@ -108,6 +122,8 @@ def test_a_total_that_the_gpus_cannot_share_is_refused(root, tmp_path, monkeypat
 
     from pipeline.training.loop import divide
 
+    settings = tiny(root)
+    settings = replace(settings, train=replace(settings.train, batch_size=10))
     config = Config(dict(train_dataloader=dict(batch_size=10)))
-    with pytest.raises(ValueError, match=r"train\.batch_size is 10, which 4 GPUs cannot share"):
-        divide(config, Compute(), 4)
+    with pytest.raises(ValueError, match=r"train\.batch_size is 10, which 4 ranks .* cannot share"):
+        divide(config, settings, 4)

@@ -63,7 +63,8 @@ class FeatureHallucination(StepStatistics, nn.Module):
     def update(self, embeddings, labels):
         """Blend the batch's mean and variance into those of its classes.
 
-        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is the unbiased one; a class with a single row counts as variance 0, as officially.
+        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is
+        the unbiased one; a class with a single row counts as variance 0, as officially.
         """
         embeddings = embeddings.to(self.mean.dtype)
         finite = embeddings.isfinite().all(dim=1, keepdim=True)  # float16 may have overflowed
