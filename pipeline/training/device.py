@@ -12,6 +12,12 @@ def take_device(gpus):
     torch.set_num_threads(1)
 
 
+def in_device_order(model):
+    """``model`` with its weights' channels last on a CPU, whose convolutions want them so."""
+    format = torch.preserve_format if torch.cuda.is_available() else torch.channels_last
+    return model.to(memory_format=format)
+
+
 def check_device(gpus):
     """mmengine takes CUDA wherever it sees it; for ``gpus: 0`` it has been hidden by now."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

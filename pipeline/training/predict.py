@@ -21,7 +21,7 @@ from pipeline.detection.families import family_of
 from pipeline.detection.model import test_settings
 from pipeline.files import atomic_path
 from pipeline.training.augmentation import test_transforms
-from pipeline.training.device import take_device
+from pipeline.training.device import in_device_order, take_device
 from pipeline.training.start import check_start
 
 BATCH_SIZE = 8
@@ -80,7 +80,8 @@ def load_model(params, folder):
     model = MODELS.build(config.model)
     state = torch.load(folder / "weights.pth", map_location="cpu", weights_only=True)
     model.load_state_dict(state)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return in_device_order(model.to(device)).eval()
 
 
 def set_test(model, settings):

@@ -27,7 +27,7 @@ from pipeline.detection.families import family_of
 from pipeline.files import atomic_folder, write_json
 from pipeline.params import Classifier
 from pipeline.training import class_history
-from pipeline.training.device import check_precision, take_device
+from pipeline.training.device import check_precision, in_device_order, take_device
 from pipeline.training.environment import environment
 from pipeline.training.loop import divide
 from pipeline.training.phases import check_layers, freeze
@@ -98,7 +98,7 @@ def build_runner(params, name, folder, weights):
     start = on_first_rank(find_start, config.model.backbone, params, name, folder, weights)
     config.load_from, config.resume = start.file, start.resume
     config.model.backbone = start.backbone
-    model = build_model(config)
+    model = in_device_order(build_model(config))
     if isinstance(block, Classifier):
         check_layers(model, name, block)
         freeze(model, block.train)
@@ -150,7 +150,7 @@ def publish(runner, params, name, folder):
     """Write the trained model, its config, scalars and environment; the checkpoints may go."""
     lines = (folder / "scalars.jsonl").read_text(encoding="utf-8").splitlines()
     model = getattr(runner.model, "module", runner.model)  # without the wrapper for several GPUs
-    state = {key: value.cpu() for key, value in model.state_dict().items()}
+    state = {key: value.cpu().contiguous() for key, value in model.state_dict().items()}
     with atomic_folder(folder / "model") as out:
         torch.save(state, out / "weights.pth")
         complete_config(params, name, "").dump(out / "config.py")

@@ -28,14 +28,8 @@ def tiny(root):
     bacl = replace(smoke.classifier["bacl"], **once)
     compute = Compute(gpus=0, workers=0)
     train = replace(smoke.train, micro_batch=2)
-    return replace(
-        smoke,
-        train=train,
-        data=data,
-        representation=blocks,
-        classifier={"bacl": bacl},
-        compute=compute,
-    )
+    smoke = replace(smoke, data=data, train=train, compute=compute)
+    return replace(smoke, representation=blocks, classifier={"bacl": bacl})
 
 
 def train(root, folder, name):
