@@ -13,9 +13,19 @@ def take_device(gpus):
 
 
 def in_device_order(model):
-    """``model`` with its weights' channels last on a CPU, whose convolutions want them so."""
-    format = torch.preserve_format if torch.cuda.is_available() else torch.channels_last
-    return model.to(memory_format=format)
+    """``model`` with its weights' channels last on a CPU, whose convolutions are faster so.
+
+    Its feature maps leave the neck in the usual order: mmcv's RoIAlign would misread others.
+    """
+    if torch.cuda.is_available():
+        return model
+    maps = model.neck if model.with_neck else model.backbone
+    maps.register_forward_hook(in_usual_order)
+    return model.to(memory_format=torch.channels_last)
+
+
+def in_usual_order(module, inputs, maps):
+    return tuple(level.contiguous() for level in maps)
 
 
 def check_device(gpus):

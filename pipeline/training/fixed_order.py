@@ -19,43 +19,58 @@ class FixedOrderOptimWrapper(OptimWrapper):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.pieces = []
-
-    @property
-    def learning(self):
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.learning = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.lanes = [None] * lane_count(self._accumulative_counts)
 
     def scale_loss(self, loss):
         """Whole: the sum over the pieces is divided at the end."""
         return loss
 
     def backward(self, loss, **kwargs):
+        """Autograd adds a piece's gradients to those of the pieces before it in its lane."""
+        lane = self._inner_count % len(self.lanes)
+        self.set_gradients(self.lanes[lane] or [None] * len(self.learning))
         super().backward(loss, **kwargs)
-        self.pieces.append(torch.cat([gradient(p).reshape(-1) for p in self.learning]))
-        self.zero_grad()
+        self.lanes[lane] = [p.grad for p in self.learning]
 
     def step(self, **kwargs):
-        count = len(self.pieces) * get_world_size()
-        total = tree_sum(self.pieces)
-        self.pieces = []
+        total = tree_sum([self.flat(lane) for lane in self.lanes])
         if get_world_size() > 1:
             total = tree_sum(gathered(total))
-        total /= count
+        total /= self._accumulative_counts * get_world_size()
+        self.lanes = [None] * len(self.lanes)
         parts = total.split([p.numel() for p in self.learning])
-        for parameter, part in zip(self.learning, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+        self.set_gradients(map(in_layout_of, parts, self.learning))
         super().step(**kwargs)
 
+    def set_gradients(self, gradients):
+        for parameter, gradient in zip(self.learning, gradients, strict=True):
+            parameter.grad = gradient
 
-def gradient(parameter):
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    def flat(self, gradients):
+        """All in one row, each in the order of its memory; zeros where there is none."""
+        found = zip(gradients, self.learning, strict=True)
+        whole = [torch.zeros_like(p) if g is None else g for g, p in found]
+        return torch.cat([g.as_strided((g.numel(),), (1,)) for g in whole])
+
+
+def in_layout_of(row, parameter):
+    """``row`` with shape and strides of ``parameter``, which autograd gives gradients as well."""
+    return row.as_strided(parameter.shape, parameter.stride(), row.storage_offset())
+
+
+def lane_count(pieces: int) -> int:
+    """How many sums of pieces there are at the ends of the tree: of 4 pieces (0, 2) and (1, 3)."""
+    return lane_count(pieces // 2) * 2 if pieces % 2 == 0 and pieces > 2 else 1
 
 
 def tree_sum(terms: list[torch.Tensor]) -> torch.Tensor:
-    """The sum of the even terms' and of the odd terms' sums, and so on downwards.
+    """The sum of the even terms' and of the odd terms' sums, and so on; the first may change.
 
-    Ranks that have every n-th piece can add up their own first, for n a power of 2.
+    An odd number of terms, as of ranks, is added up in its order.
     """
-    if len(terms) == 1:
-        return terms[0]
-    return tree_sum(terms[::2]) + tree_sum(terms[1::2])
+    if len(terms) % 2 == 0 and len(terms) > 2:
+        terms = [tree_sum(terms[::2]), tree_sum(terms[1::2])]
+    for term in terms[1:]:
+        terms[0] += term
+    return terms[0]
