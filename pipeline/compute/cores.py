@@ -1,5 +1,6 @@
 """How many cores this process may use."""
 
+import math
 import os
 from pathlib import Path
 
@@ -9,13 +10,13 @@ QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in
 def cores(quota: Path = QUOTA) -> int:
     """Those that the scheduler lets it run on, or fewer where a container has fewer; at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(allowed, whole_cores(quota) or allowed))
+    return max(1, min(allowed, limit(quota)))
 
 
-def whole_cores(quota) -> int | None:
-    """Of a container's limit; None without one."""
+def limit(quota) -> float:
+    """Whole cores of a container's limit; infinite without one."""
     try:
         most, period = quota.read_text().split()
     except (OSError, ValueError):
-        return None
-    return None if most == "max" else int(most) // int(period)
+        return math.inf
+    return math.inf if most == "max" else int(most) // int(period)
