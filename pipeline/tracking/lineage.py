@@ -3,7 +3,7 @@
 from pipeline.runs import git_state
 
 SHOWN = (  # of environment.json, on the parent too
-    *("device", "ranks", "threads", "python", "torch"),
+    *("device", "ranks", "python", "torch"),
     *("onedl-mmcv", "onedl-mmengine", "onedl-mmdetection", "numpy", "hostname"),
 )
 

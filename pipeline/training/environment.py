@@ -33,7 +33,6 @@ def environment(params: Params, name: str, scalars: list[dict]) -> dict:
         "peak_memory_mb": peak_memory_mb(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name(),
         "ranks": get_world_size(),
-        "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{package: importlib.metadata.version(package) for package in PACKAGES},
         "cores": os.cpu_count(),

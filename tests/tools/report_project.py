@@ -155,7 +155,7 @@ def write_model(root, method, rng):
         "stage": "train_classifier" if method == "bacl" else "train_representation",
         "name": method, "started": "2024-05-01T10:00:00+00:00", "seconds": 412.5, "epochs": 12,
         "iterations": 750, "peak_memory_mb": 2048, "python": "3.11.2", "torch": "2.13.0",
-        "device": "cpu", "ranks": 1, "threads": 1, "git_commit": "0123456789abcdef",
+        "device": "cpu", "ranks": 1, "git_commit": "0123456789abcdef",
         "hostname": "laptop",
     }  # fmt: skip
     (folder / "environment.json").write_text(json.dumps(environment))

@@ -43,8 +43,10 @@ def model_rows(inputs) -> list[dict]:
             "name": name,
             "commit": (found.get("git_commit") or "")[:12],
             "uncommitted": found.get("git_dirty", False),
-            "workers": workers(found),
-            **{key: found.get(key) for key in ("started", "device", "python", "torch", "hostname")},
+            **{
+                key: found.get(key)
+                for key in ("started", "device", "ranks", "python", "torch", "hostname")
+            },
         }
         for name, found in inputs.environments.items()
     ]
@@ -60,32 +62,22 @@ def other_seeds(inputs) -> list[dict]:
     ]
 
 
-def workers(environment) -> str:
-    """Such as "2 ranks × 1 thread"."""
-    counts = [(environment.get(f"{word}s"), word) for word in ("rank", "thread")]
-    return " × ".join(f"{n} {word}{'s' if n != 1 else ''}" for n, word in counts if n)
-
-
 def remakes(inputs) -> list[dict]:
-    """Per commit and number of threads, which changes numbers on a CPU, the models made with it.
+    """Per commit the models made with it.
 
     Nearly always one; at least one, without a commit where none is known. ``uncommitted`` names the
     models that were made with changes to the commit.
     """
-    found: dict[tuple, list] = {}
-    known = {commit_of(e): e["threads"] for e in inputs.environments.values() if "threads" in e}
+    found: dict[str, list] = {}
     for name, environment in inputs.environments.items():
-        commit = commit_of(environment)  # an import notes no threads: as the trainings'
-        key = commit, environment.get("threads", known.get(commit))
-        found.setdefault(key, []).append(name)
+        found.setdefault(commit_of(environment), []).append(name)
     return [
         {
             "commit": commit,
-            "threads": threads,
             "models": models,
             "uncommitted": [m for m in models if inputs.environments[m].get("git_dirty")],
         }
-        for (commit, threads), models in (found or {("", None): []}).items()
+        for commit, models in (found or {"": []}).items()
     ]
 
 
