@@ -4,12 +4,16 @@ import os
 
 import torch
 
+from pipeline.compute.allocator import keep_freed_memory
+
 
 def take_device(gpus):
     """Check the device, and take one core: processes share a machine's cores, threads fight for
     them, and how many there were would be seen in the last digits."""
     check_device(gpus)
     torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
 
 
 def in_device_order(model):
