@@ -100,7 +100,7 @@ class Method(nn.Module):
     def step(self, logits, labels, embeddings, embedding_labels):
         def run():
             self.hallucination.update(embeddings, embedding_labels)
-            features, new_labels, valid = self.hallucination.draw(self.loss.confusion())
+            features, new_labels, valid = self.hallucination.draw(self.loss.own_share())
             rows = torch.cat([logits.clone().requires_grad_(), self.fc_cls(features)])
             weight = torch.cat([torch.ones_like(labels, dtype=rows.dtype), valid.to(rows.dtype)])
             self.loss(rows, torch.cat([labels, new_labels]), weight).backward()
@@ -148,7 +148,7 @@ class LoopMethod(Method):
     def class_at(self, point):
         """Walk the cumulative probability class by class, each look waiting for the device."""
         reached = 0.0
-        for c, share in enumerate(self.hallucination.class_probability(self.loss.confusion())):
+        for c, share in enumerate(self.hallucination.class_probability(self.loss.own_share())):
             reached += share.item()
             if point <= reached:
                 return c

@@ -48,7 +48,7 @@ def state_of_classes(model, with_matrix) -> dict[str, np.ndarray]:
     if with_matrix:
         arrays["confusion_sum"] = loss.confusion_sum
     if hallucination is not None and hallucination.active:
-        arrays["probability"] = hallucination.class_probability(loss.confusion())
+        arrays["probability"] = hallucination.class_probability(loss.own_share())
         arrays["seen"] = hallucination.seen
     return {name: array.cpu().numpy() for name, array in arrays.items()}
 

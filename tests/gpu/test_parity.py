@@ -55,7 +55,7 @@ def test_the_rivals_golden_arrays(shared):
 
 def test_hallucination_never_waits(no_waiting):
     module = FeatureHallucination(CLASSES, FEATURES).cuda()
-    confusion = FCBL(CLASSES).cuda().confusion()
+    own_share = FCBL(CLASSES).cuda().own_share()
     boxes = torch.rand(150, 4, device="cuda").cumsum(dim=1) * 100
     labels = torch.randint(0, CLASSES, (150,), device="cuda")
     embeddings = torch.randn(1600, FEATURES, device="cuda")
@@ -63,4 +63,4 @@ def test_hallucination_never_waits(no_waiting):
     for _ in range(2):
         _, jittered_labels = module.statistics_boxes(boxes, labels, (500, 500))
         module.update(embeddings, jittered_labels)
-        module.draw(confusion)
+        module.draw(own_share)
