@@ -64,10 +64,12 @@ class FeatureHallucination(StepStatistics, nn.Module):
     def update(self, embeddings, labels):
         """Blend the batch's mean and variance into those of its classes.
 
-        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is the unbiased one; a class with a single row counts as variance 0, as officially.
+        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is the unbiased one; a
+        class with a single row counts as variance 0, as officially.
         """
         embeddings = embeddings.to(self.mean.dtype)
-        finite = embeddings.isfinite().all(dim=1, keepdim=True)  # float16 may have overflowed
+        # float16 may have overflowed; a sum is finite where all of its row is
+        finite = embeddings.sum(dim=1, keepdim=True).isfinite()
         embeddings = embeddings.where(finite, 0)
         first = first_of_class(labels, len(self.seen))
         # from here on each row has what its class gets, and the rows of a class all write the same
@@ -83,8 +85,8 @@ class FeatureHallucination(StepStatistics, nn.Module):
         self.seen[labels] = seen | (count[:, 0] > 0)
 
     def class_probability(self, own_share):
-        """[C]: chance of a class to be drawn, proportional to 1 - its ``own_share`` [C]: how much of
-        itself it has been taken for, the diagonal of a confusion matrix."""
+        """[C]: chance of a class to be drawn, proportional to 1 - its ``own_share`` [C], which is how
+        much of itself it has been taken for: the diagonal of a confusion matrix."""
         # a float32 running mean of ones can exceed 1 in its last digit
         missed = (1 - own_share).clamp(min=1e-12)
         return missed / missed.sum()
@@ -92,6 +94,8 @@ class FeatureHallucination(StepStatistics, nn.Module):
     @torch.no_grad()
     def draw(self, own_share, generator=None):
         """S * K hallucinated features [S * K, D], their labels and whether each is valid.
+
+        ``own_share`` [C] is that of ``class_probability``.
 
         A draw that hits a class never seen is not valid and must count for nothing. Keeping it in
         place, rather than dropping it, keeps the shape fixed without asking the device.

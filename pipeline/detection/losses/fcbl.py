@@ -11,8 +11,8 @@ Background rows and the background column are left as they are.
 
 from typing import Annotated
 
+import torch
 from mmdet.registry import MODELS
-from torch.nn.functional import pad
 
 from pipeline.params.limits import within
 
@@ -24,6 +24,9 @@ from ..scoring import (
     one_hot,
     row_bce,
 )
+
+# Added to the logit of a class that is not the row's, it leaves a loss and a gradient of exactly 0.
+NO_LOSS = -1e6
 
 
 @MODELS.register_module(name="fcbl")
@@ -76,26 +79,24 @@ class FCBL(ConfusionMatrix, SigmoidWithBackground):
         """
         self.check_call(cls_score, reduction_override)
         with full_precision(cls_score) as logits:
-            rows = row_bce(logits, one_hot(logits, label))
             foreground = self.foreground(label, weight)
-            own, label = logits.index_select(0, foreground), label[foreground]
-            rows = rows.index_copy(0, foreground, self.foreground_rows(own, label))
-            self.record_confusion(own[:, :-1], label)
+            own, own_label = logits.detach().index_select(0, foreground), label[foreground]
+            shifted = logits.index_add(0, foreground, self.shifts(own, own_label))
+            rows = row_bce(shifted, one_hot(logits, label))
+            self.record_confusion(own[:, :-1], own_label)
             return mean_over_rows(rows, weight, avg_factor)
 
-    def foreground_rows(self, logits, label):
-        """[P]: the loss of the foreground rows ``logits`` [P, C + 1]."""
-        shifted = logits + self.margins(label).to(logits.dtype) if self.margin else logits
-        keep = self.kept_pairs(logits.detach(), label) if self.weight_active else None
-        return row_bce(shifted, one_hot(logits, label), keep)
+    def shifts(self, logits, label):
+        """[P, C + 1]: what margin and weight add to the foreground rows ``logits`` [P, C + 1]."""
+        shifts = torch.zeros_like(logits)
+        classes = shifts[:, :-1]
+        if self.margin:
+            classes.add_(self.pair_margins(label), alpha=self.alpha)
+        if self.weight_active:
+            classes.add_(self.dropped_pairs(logits, label), alpha=NO_LOSS)
+        return shifts
 
-    def margins(self, label):
-        """[P, C + 1]: alpha ln(confusion[i, j] / confusion[j, i]) for class i; 0 for background."""
-        return pad(self.alpha * self.pair_margins(label), (0, 1))
-
-    def kept_pairs(self, logits, label):
-        """[P, C + 1] of 0 and 1: which classes still weigh in each row."""
-        scores = self.get_activation(logits)
-        keep = (scores >= scores.gather(1, label[:, None])) | (scores >= self.prob_thr)
-        keep[:, -1].fill_(True)
-        return keep.to(logits.dtype)
+    def dropped_pairs(self, logits, label):
+        """[P, C]: which classes weigh nothing in each row."""
+        scores = self.get_activation(logits)[:, :-1]
+        return scores < scores.gather(1, label[:, None]).clamp(max=self.prob_thr)
