@@ -85,8 +85,8 @@ class FeatureHallucination(StepStatistics, nn.Module):
         self.seen[labels] = seen | (count[:, 0] > 0)
 
     def class_probability(self, own_share):
-        """[C]: chance of a class to be drawn, proportional to 1 - its ``own_share`` [C], which is how
-        much of itself it has been taken for: the diagonal of a confusion matrix."""
+        """[C]: chance of a class to be drawn, proportional to 1 - its ``own_share`` [C], which is
+        how much of itself it has been taken for: the diagonal of a confusion matrix."""
         # a float32 running mean of ones can exceed 1 in its last digit
         missed = (1 - own_share).clamp(min=1e-12)
         return missed / missed.sum()
