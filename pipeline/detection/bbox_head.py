@@ -49,7 +49,7 @@ class LongTailBBoxHead(Shared2FCBBoxHead):
         """mmdet's losses; ``hallucinated`` (features, labels, valid) joins the classification.
 
         The classification loss runs on every rank in every iteration, also on no row at all:
-        the rank's share in FCBL's reduction must not be missing. ``acc`` is that of the RoIs.
+        its statistics ask every rank for rows. ``acc`` is that of the RoIs.
         """
         box_targets = (labels, label_weights, bbox_targets, bbox_weights)
         losses = super().loss(None, bbox_pred, rois, *box_targets, reduction_override)

@@ -24,7 +24,7 @@ class FeatureRoIHead(StandardRoIHead):
     def __init__(self, *args, features, **kwargs):
         super().__init__(*args, **kwargs)
         loss = self.bbox_head.loss_cls
-        if not hasattr(loss, "confusion"):
+        if not hasattr(loss, "own_share"):
             raise ValueError(
                 f"features is {features['type']}, which needs a loss that keeps a confusion "
                 f"matrix, and {type_of(loss)} keeps none; remove features, or set loss.type to "
@@ -78,4 +78,4 @@ class FeatureRoIHead(StandardRoIHead):
         """(features, labels, valid), or None before the start epoch."""
         if not self.hallucination.active:
             return None
-        return self.hallucination.draw(self.bbox_head.loss_cls.confusion())
+        return self.hallucination.draw(self.bbox_head.loss_cls.own_share())

@@ -15,63 +15,71 @@ from pipeline.files import write_text
 
 EPOCHS = ("first", "last")
 PAIRS = 15
-COLUMNS = ["grouping", "epoch", "true", "predicted", "share"]
+BIN_COLUMNS = ["grouping", "epoch", "true", "predicted", "share"]
+PAIR_COLUMNS = ["true", "true_images", "predicted", "predicted_images", *EPOCHS]
+ROWS_AT_ONCE = 256
 
 
 def write_confusion(folder: Path, history: Path, categories: list[dict]) -> None:
     """``folder``/confusion.csv between bins of categories, and confused_pairs.csv; headers only
     where the method's loss keeps no confusion."""
-    matrices = read_matrices(history)
-    write_text(folder / "confusion.csv", between_bins(matrices, categories))
-    write_text(folder / "confused_pairs.csv", confused_pairs(matrices, categories))
-
-
-def read_matrices(history) -> dict[str, np.ndarray]:
-    if not history.is_file():
-        return {}
-    with np.load(history) as arrays:
-        return {epoch: arrays[epoch] for epoch in EPOCHS}
-
-
-def between_bins(matrices, categories) -> str:
-    """Per bin of true classes the mean share that goes to the class itself, predicted "self", and
-    to the *other* classes of each bin; classes without a sample in that epoch do not count."""
-    rows = [
-        (name, epoch, *row)
-        for name, grouping in GROUPINGS.items()
-        for epoch, matrix in matrices.items()
-        for row in shares(matrix, *frequency_bins(categories, grouping))
+    bin_rows, pairs, values = [], [], []
+    for epoch, matrix in matrices(history):
+        own, seen = matrix.diagonal().copy(), matrix.sum(axis=1) > 0
+        np.fill_diagonal(matrix, 0)
+        found = between_bins(matrix, own, seen, categories)
+        bin_rows += [(name, epoch, *row) for name, *row in found]
+        if epoch == EPOCHS[0]:
+            pairs = largest_pairs(matrix)
+        values.append([f"{matrix[pair]:.6f}" for pair in pairs])
+    bin_rows.sort(key=lambda row: list(GROUPINGS).index(row[0]))
+    pair_rows = [
+        (*(categories[c][key] for c in pair for key in ("name", "image_count")), *of_epochs)
+        for pair, *of_epochs in zip(pairs, *values, strict=True)
     ]
-    return pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+    write_table(folder / "confusion.csv", bin_rows, BIN_COLUMNS)
+    write_table(folder / "confused_pairs.csv", pair_rows, PAIR_COLUMNS)
 
 
-def shares(matrix, labels, bins):
-    """(true bin, predicted bin or "self", share) of one matrix."""
-    member = np.eye(len(labels))[bins]
-    own = matrix.diagonal()
-    to_bins = (matrix - np.diag(own)) @ member
-    seen = member * (matrix.sum(axis=1) > 0)[:, None]
-    count = seen.sum(axis=0)
-    means = seen.T @ np.column_stack([own, to_bins]) / np.maximum(count, 1)[:, None]
-    for i in np.flatnonzero(count):
-        for predicted, share in zip(("self", *labels), means[i], strict=True):
-            yield labels[i], predicted, f"{share:.6f}"
+def write_table(path, rows, columns):
+    table = pd.DataFrame(rows, columns=columns)
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def confused_pairs(matrices, categories) -> str:
-    """The ``PAIRS`` pairs of classes with the largest share in the first epoch."""
-    columns = ["true", "true_images", "predicted", "predicted_images", *EPOCHS]
-    if not matrices:
-        return pd.DataFrame(columns=columns).to_csv(index=False, lineterminator="\n")
-    first = matrices["first"] * (1 - np.eye(len(categories)))
-    largest = np.argsort(-first, axis=None, kind="stable")[:PAIRS]
-    pairs = [(i, j) for i, j in zip(*np.unravel_index(largest, first.shape), strict=True)]
-    rows = [
-        (
-            *(categories[c][key] for c in pair for key in ("name", "image_count")),
-            *(f"{matrices[epoch][pair]:.6f}" for epoch in EPOCHS),
-        )
-        for pair in pairs
-        if first[pair] > 0
-    ]
-    return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
+def matrices(history):
+    """Each epoch and its matrix [C, C], one after the other: of V3Det's classes each has 0.7 GB."""
+    if history.is_file():
+        with np.load(history) as arrays:
+            for epoch in EPOCHS:
+                yield epoch, arrays[epoch]
+
+
+def between_bins(others, own, seen, categories):
+    """(grouping, true bin, predicted bin or "self", share): the mean share of each bin's classes
+    that goes to the class itself, ``own`` [C], and to the ``others`` [C, C] of each bin; classes
+    not ``seen`` [C] in that epoch do not count."""
+    for name, grouping in GROUPINGS.items():
+        labels, bins = frequency_bins(categories, grouping)
+        member = np.eye(len(labels))[bins]
+        mine = member * seen[:, None]
+        count = mine.sum(axis=0)
+        shares = np.column_stack([own, in_float64(others, member)])
+        means = mine.T @ shares / np.maximum(count, 1)[:, None]
+        for i in np.flatnonzero(count):
+            for predicted, share in zip(("self", *labels), means[i], strict=True):
+                yield name, labels[i], predicted, f"{share:.6f}"
+
+
+def in_float64(matrix, other):
+    """Their product, without all of ``matrix`` in float64 at any time."""
+    starts = range(0, len(matrix), ROWS_AT_ONCE)
+    return np.concatenate([matrix[start : start + ROWS_AT_ONCE] @ other for start in starts])
+
+
+def largest_pairs(others):
+    """Positions of the ``PAIRS`` largest numbers, the largest first; none of 0."""
+    # they lie in the rows of the largest maxima, which are as many
+    rows = np.sort(np.argsort(-others.max(axis=1), kind="stable")[:PAIRS])
+    largest = np.argsort(-others[rows], axis=None, kind="stable")[:PAIRS]
+    row, column = np.unravel_index(largest, (len(rows), len(others)))
+    return [pair for pair in zip(rows[row], column, strict=True) if others[pair] > 0]

@@ -48,7 +48,7 @@ def state_of_classes(model, with_matrix) -> dict[str, np.ndarray]:
     if with_matrix:
         arrays["confusion_sum"] = loss.confusion_sum
     if hallucination is not None and hallucination.active:
-        arrays["probability"] = hallucination.class_probability(loss.confusion())
+        arrays["probability"] = hallucination.class_probability(loss.own_share())
         arrays["seen"] = hallucination.seen
     return {name: array.cpu().numpy() for name, array in arrays.items()}
 
@@ -63,7 +63,7 @@ def collect(folder: Path, out: Path) -> None:
     files = sorted((folder / FOLDER).glob("[0-9]*.npz"))
     if not files:
         return
-    epochs = [dict(np.load(path)) for path in files]
+    epochs = [np.load(path) for path in files]  # an array is read when it is asked for
     first, before, last = epochs[0], epochs[-2] if len(epochs) > 1 else None, epochs[-1]
     classes = len(last["class_count"])
     with atomic_path(out / FILE) as temporary:
@@ -82,5 +82,7 @@ def confusion_within(epoch, before):
     """[C, C] of what came after ``before``; a class without a sample since then has zeros."""
     total, count = epoch["confusion_sum"], epoch["class_count"]
     if before is not None:
-        total, count = total - before["confusion_sum"], count - before["class_count"]
-    return (total / np.maximum(count, 1)[:, None]).astype(np.float32)
+        total -= before["confusion_sum"]
+        count -= before["class_count"]
+    total /= np.maximum(count, 1)[:, None]
+    return total

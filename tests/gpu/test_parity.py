@@ -1,4 +1,6 @@
-"""On a GPU: the golden arrays hold, and neither the loss nor the hallucination waits for it."""
+"""On a GPU: the golden arrays hold; FCBL waits for it once a step, the hallucination never."""
+
+import warnings
 
 import pytest
 import torch
@@ -27,14 +29,19 @@ def test_golden(check, shared):
     check(Golden(shared / "golden" / "bacl_small.npz", "cuda"))
 
 
-def test_loss_never_waits(no_waiting):
+@pytest.mark.usefixtures("no_waiting")  # for its end: the mode is set back
+def test_fcbl_waits_once():
+    """For the positions of the foreground."""
     loss = FCBL(CLASSES).cuda()
     logits = torch.randn(ROWS, CLASSES + 1, device="cuda", requires_grad=True)
     labels = torch.randint(0, CLASSES + 1, (ROWS,), device="cuda")
     weight = (torch.rand(ROWS, device="cuda") > 0.1).float()
-    no_waiting()
+    torch.cuda.set_sync_debug_mode("warn")
     for _ in range(2):
-        loss(logits, labels, weight).backward()
+        with warnings.catch_warnings(record=True) as waits:
+            warnings.simplefilter("always")
+            loss(logits, labels, weight).backward()
+        assert len([w for w in waits if "synchronizing" in str(w.message)]) == 1
 
 
 def test_seesaw_never_waits(no_waiting):
@@ -55,7 +62,7 @@ def test_the_rivals_golden_arrays(shared):
 
 def test_hallucination_never_waits(no_waiting):
     module = FeatureHallucination(CLASSES, FEATURES).cuda()
-    confusion = FCBL(CLASSES).cuda().confusion()
+    own_share = FCBL(CLASSES).cuda().own_share()
     boxes = torch.rand(150, 4, device="cuda").cumsum(dim=1) * 100
     labels = torch.randint(0, CLASSES, (150,), device="cuda")
     embeddings = torch.randn(1600, FEATURES, device="cuda")
@@ -63,4 +70,4 @@ def test_hallucination_never_waits(no_waiting):
     for _ in range(2):
         _, jittered_labels = module.statistics_boxes(boxes, labels, (500, 500))
         module.update(embeddings, jittered_labels)
-        module.draw(confusion)
+        module.draw(own_share)

@@ -14,6 +14,7 @@ from torch import nn
 
 from pipeline.params.limits import within
 
+from ..by_class import first_of_class, sums_at_first
 from ..step_statistics import StepStatistics
 
 JITTERS = 16
@@ -63,58 +64,60 @@ class FeatureHallucination(StepStatistics, nn.Module):
     def update(self, embeddings, labels):
         """Blend the batch's mean and variance into those of its classes.
 
-        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is
-        the unbiased one; a class with a single row counts as variance 0, as officially.
+        ``embeddings`` [M, D] of ``labels`` [M], M may be 0. The variance is the unbiased one; a
+        class with a single row counts as variance 0, as officially.
         """
         embeddings = embeddings.to(self.mean.dtype)
-        finite = embeddings.isfinite().all(dim=1, keepdim=True)  # float16 may have overflowed
+        # float16 may have overflowed; a sum is finite where all of its row is
+        finite = embeddings.sum(dim=1, keepdim=True).isfinite()
         embeddings = embeddings.where(finite, 0)
-        count = self.sum_by_class(finite.to(embeddings.dtype), labels)
-        mean = self.sum_by_class(embeddings, labels) / count.clamp(min=1)
+        first = first_of_class(labels, len(self.seen))
+        # from here on each row has what its class gets, and the rows of a class all write the same
+        count = sums_at_first(finite.to(embeddings.dtype), first)[first]
+        mean = sums_at_first(embeddings, first)[first] / count.clamp(min=1)
         # centring on the mean first: sums of raw squares would cancel in float32
-        squares = self.sum_by_class((embeddings - mean[labels]).square() * finite, labels)
+        squares = sums_at_first((embeddings - mean).square() * finite, first)[first]
         var = squares / (count - 1).clamp(min=1)
-        seen = self.seen.to(count.dtype)[:, None]
-        share = (1 - (1 - self.decay_ratio) * seen) * (count > 0)
-        self.mean.lerp_(mean, share)
-        self.var.lerp_(var, share)
-        self.seen |= count[:, 0] > 0
+        seen = self.seen[labels]
+        share = (1 - (1 - self.decay_ratio) * seen[:, None].to(count.dtype)) * (count > 0)
+        self.mean[labels] = self.mean[labels].lerp(mean, share)
+        self.var[labels] = self.var[labels].lerp(var, share)
+        self.seen[labels] = seen | (count[:, 0] > 0)
 
-    def sum_by_class(self, rows, labels):
-        """[C, D']: sum of the ``rows`` [M, D'] of each class."""
-        return rows.new_zeros(len(self.mean), rows.shape[1]).index_add_(0, labels, rows)
-
-    def class_probability(self, confusion):
-        """[C]: chance of a class to be drawn, proportional to 1 - its diagonal of [C, C]."""
+    def class_probability(self, own_share):
+        """[C]: chance of a class to be drawn, proportional to 1 - its ``own_share`` [C], which is
+        how much of itself it has been taken for: the diagonal of a confusion matrix."""
         # a float32 running mean of ones can exceed 1 in its last digit
-        missed = (1 - confusion.diagonal()).clamp(min=1e-12)
+        missed = (1 - own_share).clamp(min=1e-12)
         return missed / missed.sum()
 
     @torch.no_grad()
-    def draw(self, confusion, generator=None):
+    def draw(self, own_share, generator=None):
         """S * K hallucinated features [S * K, D], their labels and whether each is valid.
+
+        ``own_share`` [C] is that of ``class_probability``.
 
         A draw that hits a class never seen is not valid and must count for nothing. Keeping it in
         place, rather than dropping it, keeps the shape fixed without asking the device.
         """
-        classes = self.draw_classes(confusion, generator)
+        classes = self.draw_classes(own_share, generator)
         labels = classes.repeat_interleave(self.samples_per_class)
         noise = torch.empty_like(self.mean[labels]).normal_(generator=generator)
         features = self.mean[labels] + self.var[labels].sqrt() * noise
         return features, labels, self.seen[labels]
 
-    def draw_classes(self, confusion, generator):
+    def draw_classes(self, own_share, generator):
         """S class indices, with replacement: the first of C exponential clocks of rate p to ring.
 
         ``torch.multinomial`` would do, but waits for the device when it draws only one.
         """
-        probability = self.class_probability(confusion)
+        probability = self.class_probability(own_share)
         clocks = probability.new_empty(self.sampled_classes, len(probability))
         return (probability / clocks.exponential_(generator=generator)).argmax(dim=1)
 
-    def sample(self, confusion, generator=None):
+    def sample(self, own_share, generator=None):
         """The valid ones of ``draw``: features [M, D] and labels [M], M <= S * K."""
-        features, labels, valid = self.draw(confusion, generator)
+        features, labels, valid = self.draw(own_share, generator)
         return features[valid], labels[valid]
 
     def statistics_boxes(self, gt_boxes, gt_labels, img_hw):

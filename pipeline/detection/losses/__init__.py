@@ -14,8 +14,8 @@ returns a scalar, or a dict whose keys with ``loss`` are added up.
 - ``block = {...}``: what the loss wants of the block it stands in: ``prior``, ``predictor``,
   ``warmup_iters``, ``clip_gradient``. ``needs``: which knob is idle while another is false.
 - State stands in buffers and changes in ``update(*rows)``, called by ``record(*rows)`` of
-  ``step_statistics.StepStatistics``, and is reduced over ranks there: a step is then one batch
-  however it is divided.
+  ``step_statistics.StepStatistics``, with the rows of all ranks: a step is then one batch however
+  it is divided.
 - A loss that follows the training's progress has ``set_epoch(epoch)``, and one that hallucination
-  can work with has ``confusion() -> [C, C]``.
+  can work with has ``own_share() -> [C]``: how much of itself each class has been taken for.
 """

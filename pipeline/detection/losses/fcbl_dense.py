@@ -8,7 +8,6 @@ factor of a shifted logit is that of the shifted one.
 
 from typing import Annotated
 
-import torch
 from mmdet.registry import MODELS
 
 from pipeline.params.limits import within
@@ -16,7 +15,6 @@ from pipeline.params.limits import within
 from ..confusion import ConfusionMatrix
 from ..scoring import (
     SigmoidWithoutBackground,
-    counted_rows,
     full_precision,
     mean_over_rows,
     one_hot,
@@ -79,11 +77,10 @@ class DenseFCBL(ConfusionMatrix, SigmoidWithoutBackground):
         self.check_call(cls_score, reduction_override)
         with full_precision(cls_score) as logits:
             rows = row_focal(logits, one_hot(logits, label), self.gamma, self.alpha_focal)
-            positive = (label < self.num_classes) & counted_rows(label, weight)
-            positive = positive.nonzero()[:, 0]
-            own, label = logits[positive], label[positive]
+            positive = self.foreground(label, weight)
+            own, label = logits.index_select(0, positive), label[positive]
             rows = rows.index_copy(0, positive, self.positive_rows(own, label))
-            self.record(own.detach(), label, torch.ones_like(label, dtype=torch.bool))
+            self.record_confusion(own, label)
             if avg_factor is None:
                 avg_factor = max(len(positive), 1)
             return mean_over_rows(rows, weight, avg_factor)
@@ -92,7 +89,7 @@ class DenseFCBL(ConfusionMatrix, SigmoidWithoutBackground):
         """[P]: the loss of the positives ``logits`` [P, C]."""
         shifted = logits
         if self.margin:
-            shifted = logits + (self.alpha * self.pair_margins())[label].to(logits.dtype)
+            shifted = logits + self.alpha * self.pair_margins(label).to(logits.dtype)
         keep = self.kept_pairs(logits.detach(), label) if self.weight_active else None
         return row_focal(shifted, one_hot(logits, label), self.gamma, self.alpha_focal, keep)
 

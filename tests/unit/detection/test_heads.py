@@ -180,7 +180,7 @@ class TestBoxHead:
         with torch.autocast("cpu", torch.bfloat16):
             embeddings = head.embed(torch.randn(20, 4, 7, 7))
             statistics.update(embeddings, torch.arange(20) % CLASSES)
-            drawn = statistics.draw(head.loss_cls.confusion())
+            drawn = statistics.draw(head.loss_cls.own_share())
             losses = head.loss(*rows(head), hallucinated=drawn)
         losses["loss_cls"].backward()
         assert embeddings.dtype == torch.bfloat16
