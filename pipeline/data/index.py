@@ -3,8 +3,9 @@
 ``index/<split>/`` beside the annotation file:
 
 - ``images.npy``: a row an image: id, width, height, and where its names and instances end;
-- ``instances.npy``: a row an instance, in the order of the images: box, label, where its mask ends;
-- ``names.bin`` and ``masks.bin``: the file names, and the masks as the JSON of the annotation file;
+- ``instances.npy``: a row an instance, in the order of the images: box, label, the box of its mask
+  in whole pixels, where its runs end;
+- ``names.bin`` and ``masks.bin``: the file names, and each mask's runs within its box;
 - ``digest.txt``: sha256 over the four.
 
 A start then reads nothing but headers, where parsing LVIS's train file takes every process half a
@@ -12,19 +13,23 @@ minute and gigabytes.
 """
 
 import hashlib
-import json
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.data import masks, rle
 from pipeline.files import file_digest, write_text
 
 FILES = ("images.npy", "instances.npy", "masks.bin", "names.bin")
 IMAGE = np.dtype([
     ("id", "i8"), ("width", "i4"), ("height", "i4"), ("name_end", "i8"), ("instance_end", "i8"),
 ])  # fmt: skip
-INSTANCE = np.dtype([("box", "f8", 4), ("label", "i4"), ("mask_end", "i8")])
+INSTANCE = np.dtype([
+    ("box", "f8", 4), ("label", "i4"), ("mask_box", "i4", 4), ("run_end", "i8"),
+])  # fmt: skip
+RUN = np.dtype("u4")
 
 
 def write_index(folder: str | Path, document: dict) -> None:
@@ -40,18 +45,18 @@ def write_index(folder: str | Path, document: dict) -> None:
         of_image[annotation["image_id"]].append(annotation)
     images = np.empty(len(document["images"]), IMAGE)
     instances = np.empty(len(document["annotations"]), INSTANCE)
-    done = 0
-    with open(folder / "names.bin", "wb") as names, open(folder / "masks.bin", "wb") as masks:
+    done = run_end = 0
+    with open(folder / "names.bin", "wb") as names, open(folder / "masks.bin", "wb") as runs:
         for row, image in zip(images, document["images"], strict=True):
             names.write(image["file_name"].encode())
+            size = [image["height"], image["width"]]
             for annotation in of_image[image["id"]]:
-                masks.write(
-                    json.dumps(
-                        annotation["segmentation"], separators=(",", ":"), default=list
-                    ).encode()
-                )
+                drawn = masks.runs(annotation["segmentation"], size)
+                mask_box, drawn = rle.cropped(drawn, image["height"])
+                runs.write(drawn.astype(RUN).tobytes())
+                run_end += len(drawn)
                 box = corners(annotation["bbox"])
-                instances[done] = (box, label[annotation["category_id"]], masks.tell())
+                instances[done] = (box, label[annotation["category_id"]], mask_box, run_end)
                 done += 1
             row["id"], row["width"], row["height"] = (image[k] for k in ("id", "width", "height"))
             row["name_end"], row["instance_end"] = names.tell(), done
@@ -77,10 +82,10 @@ class Index:
         try:
             self.images = np.load(self.folder / "images.npy", mmap_mode="r")
             self.instances = np.load(self.folder / "instances.npy", mmap_mode="r")
-            self.names = map_bytes(self.folder / "names.bin")
-            self.masks = map_bytes(self.folder / "masks.bin")
+            self.names = map_file(self.folder / "names.bin", np.uint8)
+            self.runs = map_file(self.folder / "masks.bin", RUN)
             check_length("names.bin", self.names, self.images["name_end"])
-            check_length("masks.bin", self.masks, self.instances["mask_end"])
+            check_length("masks.bin", self.runs, self.instances["run_end"])
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"{folder}, the index of the data set, cannot be read ({error}); "
@@ -102,34 +107,35 @@ class Index:
         return np.split(np.array(self.instances["label"]), self.images["instance_end"])[:-1]
 
     def image(self, position: int) -> dict:
-        """id, file_name, width, height and instances (bbox as corners, label, mask) of an image."""
+        """id, file name, width and height of an image, and of its N objects the boxes as corners
+        [N, 4], labels [N] and masks: each its box in whole pixels and its runs within it."""
         row = self.images[position]
-        start, end = self.bounds(self.images["instance_end"], position)
+        first, end = self.bounds(self.images["instance_end"], position)
+        objects = self.instances[first:end]
         return {
             "img_id": int(row["id"]),
-            "file_name": self.text(self.names, self.images["name_end"], position),
+            "file_name": self.name(position),
             "width": int(row["width"]),
             "height": int(row["height"]),
-            "instances": [self.instance(k) for k in range(start, end)],
+            "boxes": objects["box"],
+            "labels": objects["label"],
+            "masks": self.masks(first, end),
         }
+
+    def masks(self, first, end):
+        start = self.instances["run_end"][first - 1] if first else 0
+        ends = [start, *self.instances["run_end"][first:end]]
+        boxes = self.instances["mask_box"][first:end].tolist()
+        return [(box, self.runs[a:b]) for box, (a, b) in zip(boxes, pairwise(ends), strict=True)]
 
     def size(self, position: int) -> tuple[int, int]:
         """Width and height of an image."""
         row = self.images[position]
         return int(row["width"]), int(row["height"])
 
-    def instance(self, position):
-        row = self.instances[position]
-        return {
-            "bbox": row["box"].tolist(),
-            "bbox_label": int(row["label"]),
-            "ignore_flag": 0,
-            "mask": json.loads(self.text(self.masks, self.instances["mask_end"], position)),
-        }
-
-    def text(self, data, ends, position):
-        start, end = self.bounds(ends, position)
-        return bytes(data[start:end]).decode()
+    def name(self, position):
+        start, end = self.bounds(self.images["name_end"], position)
+        return self.names[start:end].tobytes().decode()
 
     @staticmethod
     def bounds(ends, position):
@@ -141,7 +147,7 @@ def check_length(name, data, ends):
         raise ValueError(f"{name} is truncated")
 
 
-def map_bytes(path):
+def map_file(path, kind):
     if not path.stat().st_size:  # an empty file cannot be mapped
-        return np.empty(0, np.uint8)
-    return np.memmap(path, np.uint8, "r")
+        return np.empty(0, kind)
+    return np.memmap(path, kind, "r")

@@ -69,3 +69,13 @@ def area(mask: list | dict, size: list[int]) -> float:
 
     polygons = [list(polygon) for polygon in mask]
     return float(coco.area(coco.merge(coco.frPyObjects(polygons, *size))))
+
+
+def runs(mask: list | dict, size: list[int]) -> np.ndarray:
+    """The runs [R] of a mask in an image of ``size`` [height, width], as pycocotools draws it."""
+    if isinstance(mask, dict):
+        return rle.read_runs(mask, size)
+    from pycocotools import mask as coco
+
+    drawn = coco.merge(coco.frPyObjects(mask, *size))
+    return rle.decompressed(drawn["counts"].decode())

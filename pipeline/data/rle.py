@@ -69,3 +69,34 @@ def bounds(runs: np.ndarray, height: int) -> tuple[int, int, int, int] | None:
     top = np.where(over, 0, starts % height).min()
     bottom = np.where(over, height, (ends - 1) % height + 1).max()
     return int(left.min()), int(top), int(right.max()) + 1, int(bottom)
+
+
+def cropped(runs: np.ndarray, height: int) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """The box around the foreground, and the runs within it; zeros and no runs without any.
+
+    A pixel's place in the box grows with its place in the image, so the ends of the runs are moved.
+    """
+    box = bounds(runs, height)
+    if box is None:
+        return (0, 0, 0, 0), runs[:0]
+    left, top, right, bottom = box
+    ends = np.cumsum(runs)
+    places = (ends // height - left) * (bottom - top)
+    places += np.clip(ends % height - top, 0, bottom - top)
+    places = np.clip(places, 0, (right - left) * (bottom - top))
+    return box, np.diff(places, prepend=0)
+
+
+def decoded(runs: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pixels [height, width], uint8, of 0 and 1."""
+    values = np.zeros(len(runs), np.uint8)
+    values[1::2] = 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def encoded(pixels: np.ndarray) -> np.ndarray:
+    """The runs of ``pixels`` [height, width] of 0 and 1."""
+    flat = pixels.T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    background = [0] if flat[:1].any() else []
+    return np.diff(np.concatenate([background, changes, [flat.size]]), prepend=0).astype(np.int64)

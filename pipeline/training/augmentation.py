@@ -1,6 +1,7 @@
 """``augmentation`` params -> mmdet transforms."""
 
 from pipeline.params import Augmentation
+from pipeline.training import transforms as _  # registers ours
 
 # Copy-paste keeps an occluded object by its remaining pixels; mmdet's limits are for 1280 px.
 OCCLUSION_SCALE = 1280
@@ -17,10 +18,10 @@ def load_transforms(augmentation: Augmentation, image_scale, masks=False) -> lis
     with_mask = masks or pastes
     return [
         dict(type="LoadImage"),
-        dict(type="LoadAnnotations", with_bbox=True, with_mask=with_mask),
+        dict(type="LoadObjects", masks=with_mask),
         *resize_transforms(augmentation, image_scale, canvas, with_mask),
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
-        dict(type="RandomFlip", prob=augmentation.flip),
+        dict(type="FlipImage", prob=augmentation.flip),
         *([dict(type="Pad", size=canvas)] if pastes else []),
     ]
 
@@ -49,14 +50,15 @@ def resize_transforms(augmentation, image_scale, canvas, with_mask):
     return [jitter, crop]
 
 
-def mix_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
+def mix_transforms(augmentation: Augmentation, image_scale, masks=False) -> list[dict]:
     """What needs a second image, and the packing."""
     transforms = []
     if augmentation.copy_paste:
         scale = max(augmentation.canvas or image_scale) / OCCLUSION_SCALE
         transforms = [
             dict(
-                type="CopyPaste",
+                type="PasteObjects",
+                masks=masks,
                 max_num_pasted=augmentation.copy_paste,
                 bbox_occluded_thr=OCCLUDED_BOX * scale,
                 mask_occluded_thr=OCCLUDED_MASK * scale**2,
@@ -64,7 +66,7 @@ def mix_transforms(augmentation: Augmentation, image_scale) -> list[dict]:
             # an object in the corner that is covered whole stays, with an empty box: a loss of nan
             dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
         ]
-    return [*transforms, dict(type="PackDetInputs")]
+    return [*transforms, dict(type="SplitColours"), dict(type="PackDetInputs")]
 
 
 def test_transforms(image_scale) -> list[dict]:

@@ -70,7 +70,7 @@ def train_dataloader(params, block, masks):
             type="SeededDataset",
             dataset=dataset,
             seed=params.seed,
-            transforms=augmentation.mix_transforms(augment, scale),
+            transforms=augmentation.mix_transforms(augment, scale, masks),
         ),
     )
 
