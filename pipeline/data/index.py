@@ -80,8 +80,8 @@ class Index:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         try:
-            self.images = np.load(self.folder / "images.npy", mmap_mode="r")
-            self.instances = np.load(self.folder / "instances.npy", mmap_mode="r")
+            self.images = map_rows(self.folder / "images.npy")
+            self.instances = map_rows(self.folder / "instances.npy")
             self.names = map_file(self.folder / "names.bin", np.uint8)
             self.runs = map_file(self.folder / "masks.bin", RUN)
             check_length("names.bin", self.names, self.images["name_end"])
@@ -123,8 +123,8 @@ class Index:
         }
 
     def masks(self, first, end):
-        start = self.instances["run_end"][first - 1] if first else 0
-        ends = [start, *self.instances["run_end"][first:end]]
+        start = int(self.instances["run_end"][first - 1]) if first else 0
+        ends = [start, *self.instances["run_end"][first:end].tolist()]
         boxes = self.instances["mask_box"][first:end].tolist()
         return [(box, self.runs[a:b]) for box, (a, b) in zip(boxes, pairwise(ends), strict=True)]
 
@@ -147,7 +147,15 @@ def check_length(name, data, ends):
         raise ValueError(f"{name} is truncated")
 
 
+# np.memmap takes microseconds to make every small part of a file an np.memmap again; a view as an
+# array is mapped, too.
+
+
+def map_rows(path):
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
 def map_file(path, kind):
     if not path.stat().st_size:  # an empty file cannot be mapped
         return np.empty(0, kind)
-    return np.memmap(path, kind, "r")
+    return np.asarray(np.memmap(path, kind, "r"))

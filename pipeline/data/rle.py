@@ -99,4 +99,5 @@ def encoded(pixels: np.ndarray) -> np.ndarray:
     flat = pixels.T.ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     background = [0] if flat[:1].any() else []
-    return np.diff(np.concatenate([background, changes, [flat.size]]), prepend=0).astype(np.int64)
+    ends = np.concatenate([background, changes, [flat.size]])
+    return np.diff(ends, prepend=0).astype(np.uint32)

@@ -1,7 +1,7 @@
 """``augmentation`` params -> mmdet transforms."""
 
+import pipeline.training.transforms  # noqa: F401 (registers ours)
 from pipeline.params import Augmentation
-from pipeline.training import transforms as _  # registers ours
 
 # Copy-paste keeps an occluded object by its remaining pixels; mmdet's limits are for 1280 px.
 OCCLUSION_SCALE = 1280
@@ -32,7 +32,9 @@ def resize_transforms(augmentation, image_scale, canvas, with_mask):
         longest = max(image_scale)
         scales = [(longest, edge) for edge in augmentation.short_edges]
         return [dict(type="RandomChoiceResize", scales=scales, keep_ratio=True)]
-    if tuple(augmentation.scale_jitter) == (1, 1):
+    square = canvas[0] == canvas[1]
+    # an upright photo fits a wide canvas only where it is cropped, and pasting needs one size
+    if tuple(augmentation.scale_jitter) == (1, 1) and (square or not augmentation.copy_paste):
         return [dict(type="Resize", scale=canvas, keep_ratio=True)]
     jitter = dict(
         type="RandomResize",
@@ -43,7 +45,7 @@ def resize_transforms(augmentation, image_scale, canvas, with_mask):
     crop = dict(
         type="RandomCrop",
         crop_type="absolute",
-        crop_size=canvas[::-1],
+        crop_size=canvas,
         recompute_bbox=with_mask,
         allow_negative_crop=True,
     )

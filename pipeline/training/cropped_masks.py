@@ -84,7 +84,7 @@ class CroppedMasks:
         y, rows = within(self.rows, top, bottom)
         x, columns = within(self.columns, left, right)
         pixels = rle.decoded(runs, bottom - top, right - left)
-        return y, x, pixels[rows - top][:, columns - left]
+        return y, x, pixels.take(rows - top, 0).take(columns - left, 1)
 
     def to_ndarray(self) -> np.ndarray:
         """[N, height, width], uint8."""
@@ -112,7 +112,7 @@ def padded(places, length):
 
 def within(places, low, high):
     """The first of ``places``, which go up or down, that lie from ``low`` to ``high``; and them."""
-    found = np.flatnonzero((places >= low) & (places < high))
+    (found,) = ((places >= low) & (places < high)).nonzero()
     return (int(found[0]) if len(found) else 0), places[found]
 
 
@@ -122,7 +122,7 @@ def window(y, x, pixels):
 
 
 def bounds(y, x, pixels):
-    rows, columns = (np.flatnonzero(pixels.any(axis)) for axis in (1, 0))
+    (rows,), (columns,) = pixels.any(1).nonzero(), pixels.any(0).nonzero()
     if not len(rows):
         return 0, 0, 0, 0
     return x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1

@@ -92,9 +92,11 @@ def paste_pixels(image, source, patches):
     """Put ``source`` [H, W, 3] into ``image`` where the patches are; returns these places [H, W]"""
     covered = np.zeros(image.shape[:2], np.uint8)
     for y, x, pixels in patches:
+        if not pixels.size:  # OpenCV takes none
+            continue
         place = window(y, x, pixels)
         covered[place] |= pixels
-        np.copyto(image[place], source[place], where=pixels[..., None].view(bool))
+        cv2.copyTo(source[place], pixels, image[place])
     return covered
 
 

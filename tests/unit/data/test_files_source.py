@@ -278,7 +278,7 @@ def test_training_sees_no_object_thinner_than_a_pixel(tmp_path, coco, capsys):
     data = Data(name="own", source="files", annotations=str(tmp_path), train=split, val=split)
     data.prepare(tmp_path / "out")
     index = Index(tmp_path / "out/index/train")
-    assert [len(index.image(position)["instances"]) for position in range(2)] == [1, 1]
+    assert [len(index.image(position)["labels"]) for position in range(2)] == [1, 1]
     rows = read_categories(tmp_path / "out/categories.csv")
     counts = {row["id"]: row["instance_count"] for row in rows}
     assert counts == {2: 1, 11: 0, 70: 1}

@@ -1,4 +1,4 @@
-"""The index gives back what the annotation file says, whatever is in it."""
+"""The index gives back what the annotation file says, and each mask as pycocotools draws it."""
 
 import pickle
 
@@ -6,23 +6,56 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco
 
 from pipeline.data.index import Index, write_index
+from pipeline.data.rle import decoded
 
 NUMBER = st.floats(0, 1e4, allow_nan=False)
 BOX = st.lists(NUMBER, min_size=4, max_size=4)
-MASK = st.one_of(
-    st.lists(st.lists(NUMBER, min_size=6, max_size=8), min_size=1, max_size=2),
-    st.fixed_dictionaries({"size": st.just([5, 7]), "counts": st.text(max_size=9)}),
-)
+POLYGON = st.lists(st.floats(-3, 15), min_size=6, max_size=10).filter(lambda p: len(p) % 2 == 0)
+
 
 ONE = dict(
     images=[{"id": 1, "file_name": "a.png", "width": 5, "height": 5}],
     annotations=[
-        {"image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2], "segmentation": [[0] * 6]}
+        {
+            "image_id": 1,
+            "category_id": 1,
+            "bbox": [0, 0, 2, 2],
+            "segmentation": [[0, 0, 3, 0, 3, 3]],
+        }
     ],
     categories=[{"id": 1}],
 )
+
+
+@st.composite
+def masks(draw, image):
+    """Polygons, or an RLE as pycocotools writes it: a text, or a list of runs."""
+    size = [image["height"], image["width"]]
+    if draw(st.booleans()):
+        return draw(st.lists(POLYGON, min_size=1, max_size=2))
+    pixels = size[0] * size[1]
+    ends = sorted(draw(st.lists(st.integers(0, pixels), max_size=9)))
+    runs = {"size": size, "counts": np.diff([0, *ends, pixels]).tolist()}
+    packed = coco.frPyObjects(runs, *size)
+    return draw(st.sampled_from([runs, {"size": size, "counts": packed["counts"].decode()}]))
+
+
+def drawn(segmentation, height, width):
+    if isinstance(segmentation, list):
+        return coco.decode(coco.merge(coco.frPyObjects(segmentation, height, width)))
+    if isinstance(segmentation["counts"], list):
+        segmentation = coco.frPyObjects(segmentation, height, width)
+    return coco.decode(segmentation)
+
+
+def whole(box, runs, height, width):
+    x0, y0, x1, y1 = box
+    mask = np.zeros((height, width), np.uint8)
+    mask[y0:y1, x0:x1] = decoded(runs, y1 - y0, x1 - x0)
+    return mask
 
 
 @st.composite
@@ -31,11 +64,14 @@ def documents(draw):
     ids = draw(st.lists(st.integers(0, 2**40), max_size=6, unique=True))
     names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
     images = [{"id": i, "file_name": draw(names), "width": 7 + i % 5, "height": 5} for i in ids]
-    one = st.builds(
-        dict, image_id=st.sampled_from(ids), category_id=st.sampled_from(categories), bbox=BOX,
-        segmentation=MASK,
-    )  # fmt: skip
-    annotations = draw(st.lists(one, max_size=12)) if ids else []
+    of_images = st.lists(st.sampled_from(images), max_size=12) if ids else st.just([])
+    annotations = [
+        dict(
+            image_id=image["id"], category_id=draw(st.sampled_from(categories)), bbox=draw(BOX),
+            segmentation=draw(masks(image)),
+        )
+        for image in draw(of_images)
+    ]  # fmt: skip
     return {
         "images": images,
         "annotations": annotations,
@@ -57,19 +93,29 @@ def test_every_image_comes_back_whole(tmp_path_factory, document):
         assert found["img_id"] == image["id"]
         assert found["file_name"] == image["file_name"]
         assert index.size(position) == (image["width"], image["height"])
-        assert len(found["instances"]) == len(of_image)
         assert (position in index.with_objects()) == bool(of_image)
-        for instance, annotation in zip(found["instances"], of_image, strict=True):
-            x, y, w, h = annotation["bbox"]
-            assert instance["bbox"] == [x, y, x + w, y + h]
-            assert order[instance["bbox_label"]] == annotation["category_id"]
-            assert instance["mask"] == annotation["segmentation"]
+        corners = [[x, y, x + w, y + h] for x, y, w, h in (a["bbox"] for a in of_image)]
+        assert found["boxes"].tolist() == corners
+        categories = [order[label] for label in found["labels"]]
+        assert categories == [annotation["category_id"] for annotation in of_image]
+        size = image["height"], image["width"]
+        for mask, annotation in zip(found["masks"], of_image, strict=True):
+            expected = drawn(annotation["segmentation"], *size)
+            assert (whole(*mask, *size) == expected).all()
+            (left, top, right, bottom), _ = mask
+            assert (right - left) * (bottom - top) == box_area(expected)
+
+
+def box_area(mask):
+    rows, columns = np.nonzero(mask)
+    return int(np.ptp(rows) + 1) * int(np.ptp(columns) + 1) if len(rows) else 0
 
 
 def test_arrays_are_mapped_not_read(tmp_path):
     write_index(tmp_path / "train", ONE)
     index = Index(tmp_path / "train")
-    assert all(isinstance(a, np.memmap) for a in (index.images, index.instances, index.masks))
+    arrays = (index.images, index.instances, index.runs, index.names)
+    assert all(isinstance(array.base, np.memmap) for array in arrays)
 
 
 def test_a_missing_or_damaged_index_is_named(tmp_path):

@@ -36,6 +36,25 @@ def test_both_forms_are_read_as_the_bitmap(mask):
         assert rle.bounds(runs, size[0]) == box
 
 
+@given(bitmaps())
+@settings(deadline=None)
+def test_a_mask_is_its_box_and_the_runs_within(mask):
+    box, runs = rle.cropped(runs_of(mask), mask.shape[0])
+    left, top, right, bottom = box
+    assert (rle.decoded(runs, bottom - top, right - left) == mask[top:bottom, left:right]).all()
+    assert runs.sum() == (right - left) * (bottom - top)
+    assert mask.sum() == mask[top:bottom, left:right].sum()
+    assert box == (rle.bounds(runs_of(mask), mask.shape[0]) or (0, 0, 0, 0))
+
+
+@given(bitmaps())
+@settings(deadline=None)
+def test_what_is_encoded_is_decoded(mask):
+    runs = rle.encoded(mask)
+    assert runs.tolist() == runs_of(mask).tolist()
+    assert (rle.decoded(runs, *mask.shape) == mask).all()
+
+
 @pytest.mark.parametrize(
     ("mask", "message"),
     [

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from pipeline import params
 from pipeline.data.annotation_file import read_annotation_file
 from pipeline.data.categories import read_categories
 from pipeline.data.index import Index
+from pipeline.data.rle import decoded
 from pipeline.data.sources.files import Data, Split
 from pipeline.detection.dataset import LoadImage, LongTailDataset
 from stages.prepare import prepare
@@ -80,13 +82,24 @@ class Case:
         return [index.image(position) for position in range(len(index))]
 
     def objects(self, split="train"):
-        """What training sees: instances of all images."""
-        return [instance for image in self.index(split) for instance in image["instances"]]
+        """What training sees: the mask of each object, [HEIGHT, WIDTH]."""
+        return [whole(*mask) for image in self.index(split) for mask in image["masks"]]
 
     def written(self, split):
         fields = {"images": ("id",), "annotations": ("id",), "categories": ("id",)}
         fields["annotations"] += ("image_id", "category_id")
         return read_annotation_file(self.root / f"data/own/{split}.json", fields, {})
+
+
+def whole(box, runs):
+    x0, y0, x1, y1 = box
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[y0:y1, x0:x1] = decoded(runs, y1 - y0, x1 - x0)
+    return mask
+
+
+def drawn(polygons):
+    return coco.decode(coco.frPyObjects(polygons, HEIGHT, WIDTH))[..., 0]
 
 
 @pytest.fixture
@@ -125,8 +138,7 @@ def check_seen(case, capsys, *lines, train=18, val=12):
     for position in range(len(dataset)):
         item = dataset[position]
         assert item["img"].shape == (HEIGHT, WIDTH, 3)
-        for instance in item["instances"]:
-            x0, y0, x1, y1 = instance["bbox"]
+        for x0, y0, x1, y1 in item["boxes"]:
             assert 0 <= x0 < x1 <= WIDTH and 0 <= y0 < y1 <= HEIGHT
 
 
@@ -250,7 +262,7 @@ def test_flat_polygons_are_masks(case, capsys):
         annotation["segmentation"] = [x, y, x + w, y, x, y + h]
     check_seen(case, capsys, "train: 18 of 18 masks are a flat list of numbers")
     x, y, w, h = case.annotations("train")[0]["bbox"]
-    assert case.objects()[0]["mask"] == [[x, y, x + w, y, x, y + h]]
+    assert (case.objects()[0] == drawn([[x, y, x + w, y, x, y + h]])).all()
 
 
 RLE = {"size": [HEIGHT, WIDTH], "counts": [100, 25, HEIGHT * WIDTH - 125]}
@@ -286,7 +298,7 @@ def test_an_empty_mask_gives_way_to_its_box(case, capsys):
     case.annotations("train")[0].update(segmentation=empty, area=4)
     check_seen(case, capsys, "train: 1 of 18 masks are empty: the box stands in")
     x, y, w, h = case.annotations("train")[0]["bbox"]
-    assert case.objects()[0]["mask"] == [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    assert (case.objects()[0] == drawn([[x, y, x + w, y, x + w, y + h, x, y + h]])).all()
 
 
 def test_names_with_backslashes_spaces_and_accents_are_found(case, capsys):

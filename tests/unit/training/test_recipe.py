@@ -65,10 +65,11 @@ def check_schedule(config, epochs, milestones, weight_decay):
 def check_multi_scale(config):
     assert transforms(config) == [
         dict(type="LoadImage"),
-        dict(type="LoadAnnotations", with_bbox=True, with_mask=False),
+        dict(type="LoadObjects", masks=False),
         dict(type="RandomChoiceResize", scales=EDGES, keep_ratio=True),
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
-        dict(type="RandomFlip", prob=0.5),
+        dict(type="FlipImage", prob=0.5),
+        dict(type="SplitColours"),
         dict(type="PackDetInputs"),
     ]
 
@@ -113,7 +114,7 @@ def test_representation(row):
     check_model(config, classes, depth)
     assert transforms(config) == [
         dict(type="LoadImage"),
-        dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+        dict(type="LoadObjects", masks=True),
         dict(type="RandomResize", scale=(1280, 1280), ratio_range=(0.8, 1.25), keep_ratio=True),
         dict(
             type="RandomCrop",
@@ -123,11 +124,18 @@ def test_representation(row):
             allow_negative_crop=True,
         ),
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
-        dict(type="RandomFlip", prob=0.5),
+        dict(type="FlipImage", prob=0.5),
         dict(type="Pad", size=(1280, 1280)),
-        dict(type="CopyPaste", max_num_pasted=100, bbox_occluded_thr=10, mask_occluded_thr=300),
+        dict(
+            type="PasteObjects",
+            masks=False,
+            max_num_pasted=100,
+            bbox_occluded_thr=10,
+            mask_occluded_thr=300,
+        ),
         # not in the official recipe: CopyPaste can leave an empty box
         dict(type="FilterAnnotations", min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
+        dict(type="SplitColours"),
         dict(type="PackDetInputs"),
     ]
     assert config.model.roi_head.bbox_head.loss_cls == dict(type="bce", num_classes=classes)
@@ -229,10 +237,10 @@ def test_mask_rcnn(root, tmp_path, monkeypatch):
     config = config_of("lvis_v1_mask_r50", "bacl", root, tmp_path, monkeypatch, 1203)
     head = config.model.roi_head.mask_head
     assert (head.num_classes, head.predictor_cfg.type) == (1203, "NormedConv2d")
-    assert transforms(config)[1].with_mask
+    assert transforms(config)[1].masks
     assert config.model.test_cfg.rcnn.mask_thr_binary == 0.5
     baseline = config_of("lvis_v1_mask_r50", "softmax_2x", root, tmp_path, monkeypatch, 1203)
-    assert transforms(baseline)[1].with_mask
+    assert transforms(baseline)[1].masks
 
 
 @pytest.mark.parametrize("preset", ["lvis_v1_r50", "lvis_v0.5_r101", "lvis_v1_swin_t"])
