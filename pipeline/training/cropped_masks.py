@@ -107,7 +107,7 @@ def nearest(places, length):
 
 
 def padded(places, length):
-    return np.pad(places, (0, max(length - len(places), 0)), constant_values=PADDING)
+    return np.concatenate([places, np.full(max(length - len(places), 0), PADDING)])
 
 
 def within(places, low, high):
