@@ -31,20 +31,24 @@ from mmengine.registry import init_default_scope
 from mmdet.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
-import mmdet.datasets, pipeline.detection
+import mmdet.datasets, pipeline.detection, pipeline.training.transforms
 init_default_scope("mmdet")
 imported = time.perf_counter()
 kind, folder = sys.argv[1:]
-file, kinds = {
-    "ours": (f"{folder}/out/index/train", "LongTailDataset"),
-    "mmdet": (f"{folder}/annotations/train.json", "LVISV1Dataset"),
+file, kinds, objects = {
+    "ours": (
+        f"{folder}/out/index/train", "LongTailDataset", dict(type="LoadObjects", masks=True),
+    ),
+    "mmdet": (
+        f"{folder}/annotations/train.json", "LVISV1Dataset",
+        dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+    ),
 }[kind]
 dataset = DATASETS.build(dict(
     type=kinds, ann_file=file, data_prefix=dict(img=f"{folder}/images"),
     filter_cfg=dict(filter_empty_gt=True),
     pipeline=[
-        dict(type="LoadImageFromFile"),
-        dict(type="LoadAnnotations", with_bbox=True, with_mask=True),
+        dict(type="LoadImageFromFile"), objects,
         dict(type="Resize", scale=(640, 480), keep_ratio=True), dict(type="PackDetInputs"),
     ],
 ))
