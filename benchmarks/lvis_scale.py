@@ -99,7 +99,7 @@ def write_split(path, images, rng, polygons, share):
             negative = rng.integers(1, CATEGORIES + 1, 10).tolist()
             file.write("," * (i > 1) + json.dumps({
                 "id": i, "file_name": f"{i}.jpg",
-                "coco_url": f"http://images.cocodataset.org/train2017/{i}.jpg",
+                "coco_url": f"http://images.cocodataset.org/{i}.jpg",
                 "width": SIZE[0], "height": SIZE[1], "neg_category_ids": negative,
                 "not_exhaustive_category_ids": negative[:2],
             }))  # fmt: skip
