@@ -14,6 +14,7 @@ from . import (
     families,
     features,
     losses,
+    operators,
     precision,
     predictors,
     samplers,
@@ -24,6 +25,6 @@ for _folder in (families, losses, samplers, features, predictors, calibrations):
         import_module(_module.name)
 
 __all__ = [
-    "batch_norm", "calibrations", "dataset", "families", "features", "losses", "precision",
-    "predictors", "samplers",
+    "batch_norm", "calibrations", "dataset", "families", "features", "losses", "operators",
+    "precision", "predictors", "samplers",
 ]  # fmt: skip
