@@ -7,6 +7,24 @@ BIN := $(VENV)/bin
 export MAX_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PATH := $(abspath $(BIN)):$(PATH)
 
+# exits with 0 where mmcv's operators for GPUs can be compiled: nvcc is of torch's CUDA
+define NVCC_FITS
+import re, subprocess, sys, torch
+from torch.utils.cpp_extension import CUDA_HOME
+try:
+    said = subprocess.check_output([f"{CUDA_HOME}/bin/nvcc", "--version"], text=True)
+except OSError:
+    sys.exit(1)
+sys.exit(re.search(r"release (\d+)", said)[1] != torch.version.cuda.split(".")[0])
+endef
+# prints what else is needed: torchvision's operators where torch runs on GPUs and mmcv does not
+define EXTRA
+import torch, mmcv.ops
+lacking = torch.version.cuda and mmcv.ops.get_compiling_cuda_version() == "not available"
+print("[torchvision]" if lacking else "")
+endef
+export NVCC_FITS EXTRA
+
 # DVC needs a repository; known before half an hour of installing
 ifneq (,$(filter repro smoke test test-all,$(MAKECMDGOALS)))
 GIT := $(shell LC_ALL=C git rev-parse --is-inside-work-tree 2>&1)
@@ -40,8 +58,9 @@ $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --upgrade pip 'setuptools<81' wheel ninja psutil
 	pip install torch==2.13.0
-	pip install --no-build-isolation onedl-mmcv==2.3.6
-	pip install --editable .
+	python -c "$$NVCC_FITS" || export CUDA_VISIBLE_DEVICES= FORCE_CUDA=0; \
+	    pip install --no-build-isolation onedl-mmcv==2.3.6
+	extra=$$(python -c "$$EXTRA") && pip install --editable ".$$extra"
 	touch $@
 
 $(VENV)/tested: $(VENV)/installed
