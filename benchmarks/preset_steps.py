@@ -2,11 +2,11 @@
 
     python benchmarks/preset_steps.py PRESET SHARED FOLDER [--steps 300 --batch 16 ...]
 
-SHARED has the LVIS v0.5 sample (66 photos) and LVIS's category tables; all 1,230 or 1,203
-categories are in place. Weights are random, because the published ones are not at hand. Trains the
-baseline, the representation, BACL's classifier and, beside it, the same stage with plain BCE; then
-predicts one photo. Prints one JSON line: parameters, last losses, seconds a step, what FCBL and
-hallucination add to it, detections, and the peak memory in GB (of the GPU where one is used).
+SHARED has the LVIS v0.5 sample (66 photos) and LVIS's category tables. Weights are random, because
+the published ones are not at hand. Trains the baseline, the representation, BACL's classifier and,
+beside it, the same stage with plain BCE; then predicts one photo. Prints one JSON line: parameters,
+last losses, seconds a step, what FCBL and hallucination add to it, detections, and the peak memory
+in GB (of the GPU where one is used).
 """
 
 import argparse
@@ -14,37 +14,36 @@ import json
 import os
 import resource
 import statistics
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from mmengine.dataset import pseudo_collate
+from sample import baseline_of, settings_of
 
-from pipeline import params
-from pipeline.data.sources import files
 from pipeline.detection.model import test_settings
-from pipeline.files import read_json, write_json
-from pipeline.params import Compute
-from pipeline.params.parts import Loss
 from pipeline.training.device import take_device
 from pipeline.training.predict import MASK_THRESHOLD, val_loader
 from pipeline.training.train import build_runner
-
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = "data/lvis_v0.5_sample"
-PLAIN = dict(loss=Loss("bce"), features=None)
 
 
 def main():
     options = parse_arguments()
     folder = Path(options.folder).resolve()
-    settings = settings_of(options, Path(options.shared).resolve(), folder)
+    settings = settings_of(
+        options.preset,
+        Path(options.shared).resolve(),
+        folder,
+        options.steps,
+        options.batch,
+        options.precision,
+        workers=0,
+        images_per_gpu=options.images_per_gpu,
+    )
     os.chdir(folder)
     take_device(settings.compute.gpus)
     settings.data.prepare(Path("data", "sample"))
-    baseline = next(n for n, b in settings.representation.items() if b.loss.type != "bce")
     losses, seconds, start = {}, {}, None
-    for name in (baseline, "bce", "plain", "bacl"):
+    for name in (baseline_of(settings), "bce", "plain", "bacl"):
         losses[name], seconds[name], model = train(settings, name, start)
         if name == "bce":
             start = Path("work", "bce.pth")
@@ -76,52 +75,6 @@ def parse_arguments():
     parser.add_argument("--images-per-gpu", type=int, default=1, help="of a micro-batch (1)")
     parser.add_argument("--precision", choices=("fp32", "fp16", "bf16"), default="fp32")
     return parser.parse_args()
-
-
-def settings_of(options, shared, folder):
-    """The preset's settings on the sample, shortened to about ``options.steps`` steps."""
-    own = params.load(ROOT / "configs/presets" / f"{options.preset}.yaml")
-    images = write_sample(shared, "v0.5" if "v0.5" in options.preset else "v1", folder, options)
-    place = str(shared / SAMPLE / "val2017")
-    split = {n: files.Split(annotations=f"{n}.json", images=place) for n in ("train", "val")}
-    short = dict(epochs=-(-options.steps * options.batch // images), milestones=[])
-    bacl = replace(own.classifier["bacl"], **short)
-    return replace(
-        own,
-        data=files.Data(
-            name="sample", source="files", annotations=str(folder / "annotations"), **split
-        ),
-        detector=replace(own.detector, weights=None),
-        train=replace(own.train, batch_size=options.batch, precision=options.precision),
-        representation={n: replace(b, **short) for n, b in own.representation.items()},
-        classifier={"bacl": bacl, "plain": replace(bacl, **PLAIN)},
-        compute=Compute(workers=0, images_per_gpu=options.images_per_gpu),
-    )
-
-
-def write_sample(shared, version, folder, options):
-    """The sample with all categories of ``version``; returns the number of train images.
-
-    An annotation finds its category by the synset. A single step takes the most crowded photos.
-    """
-    sample = read_json(shared / SAMPLE / "lvis_val_66_with_images.json")
-    categories = read_json(shared / f"data/lvis_meta/lvis_{version}_train_cat_info.json")
-    synset = {category["id"]: category["synset"] for category in sample["categories"]}
-    wanted = {category["synset"]: category["id"] for category in categories}
-    found = [a for a in sample["annotations"] if synset[a["category_id"]] in wanted]
-    for annotation in found:
-        annotation["category_id"] = wanted[synset[annotation["category_id"]]]
-    for image in sample["images"]:
-        for name in ("neg_category_ids", "not_exhaustive_category_ids"):
-            image[name] = [wanted[synset[c]] for c in image[name] if synset[c] in wanted]
-    crowded = sorted(sample["images"], key=lambda i: -sum(a["image_id"] == i["id"] for a in found))
-    train = crowded[: options.batch] if options.steps == 1 else crowded
-    for split, images in (("train", train), ("val", crowded[:1])):
-        ids = {image["id"] for image in images}
-        chosen = [a for a in found if a["image_id"] in ids]
-        content = dict(images=images, annotations=chosen, categories=categories)
-        write_json(folder / f"annotations/{split}.json", content)
-    return len(train)
 
 
 def train(settings, name, start):
