@@ -28,12 +28,17 @@ class DrawnOnCpu(TorchFunctionMode):
         if name in NEW:
             given = next((a.device for a in arguments if isinstance(a, torch.Tensor)), None)
             device = named.pop("device", given)
-            like = [a.cpu() if isinstance(a, torch.Tensor) else a for a in arguments]
+            like = [on_cpu(a) if isinstance(a, torch.Tensor) else a for a in arguments]
             return function(*like, **named).to(device)
         if name in IN_PLACE:
             tensor, *rest = arguments
-            return tensor.copy_(function(torch.empty_like(tensor, device="cpu"), *rest, **named))
+            return tensor.copy_(function(on_cpu(tensor), *rest, **named))
         return function(*arguments, **named)
+
+
+def on_cpu(tensor):
+    """Of its shape and type, with anything in it."""
+    return torch.empty_like(tensor, device="cpu")
 
 
 def losses(device):
