@@ -6,10 +6,13 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 
 import psutil
 import pytest
 import torch
+
+from pipeline.compute.leases import FOLDER
 
 OTHERS = {"1": 0.45, "2": 0.46}  # AP by seed
 STUB = """
@@ -149,3 +152,20 @@ def test_where_another_seed_is_expected(module, monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "ROOT", tmp_path)
     seeds.write_text(json.dumps({"bacl": {s: {"metrics": {"AP": ap}} for s, ap in OTHERS.items()}}))
     assert machine.expected("bacl") == pytest.approx((45 - 4.965, 45 + 4.965), abs=0.01)
+
+
+def test_leases_of_two_gpus(module, root, monkeypatch, tmp_path):
+    """The part itself, with an nvidia-smi that has two cards."""
+    names = [f"GPU-{uuid.uuid4()}" for _ in range(2)]
+    fake = tmp_path / "nvidia-smi"
+    listing = "\n".join(f"echo 'GPU {i}: Fake (UUID: {name})'" for i, name in enumerate(names))
+    fake.write_text(f"#!/bin/sh\n{listing}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    try:
+        assert module("gpu_parts.machine").leases("cuda") == {"GPUs": 2}
+    finally:
+        for name in names:
+            (FOLDER / f"{name}.lock").unlink(missing_ok=True)
