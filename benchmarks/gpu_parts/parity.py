@@ -102,7 +102,7 @@ def hallucination(device):
 def hallucination_steps(device, dtype):
     torch.manual_seed(0)
     module = FeatureHallucination(CLASSES, FEATURES).to(device, dtype)
-    confusion = FCBL(CLASSES).to(device, dtype).confusion()
+    own_share = FCBL(CLASSES).to(device, dtype).own_share()
     results = []
     with DrawnOnCpu():
         for _ in range(STEPS):
@@ -112,7 +112,7 @@ def hallucination_steps(device, dtype):
             jittered, jittered_labels = module.statistics_boxes(boxes, labels, (500, 500))
             embeddings = torch.randn(len(jittered), FEATURES, dtype=dtype).to(device)
             module.update(embeddings, jittered_labels)
-            results += [jittered, jittered_labels, *module.draw(confusion)]
+            results += [jittered, jittered_labels, *module.draw(own_share)]
     return results + list(module.state_dict().values())
 
 
