@@ -34,24 +34,29 @@ class FixedOrderOptimWrapper(OptimWrapper):
         self.lanes[lane] = [p.grad for p in self.learning]
 
     def step(self, **kwargs):
-        total = tree_sum([self.flat(lane) for lane in self.lanes])
+        gradients = tree_sum([self.complete(lane) for lane in self.lanes])
         if get_world_size() > 1:
-            total = tree_sum(gathered(total))
-        total /= self._accumulative_counts * get_world_size()
+            gradients = self.of_all_ranks(gradients)
+        torch._foreach_div_(gradients, self._accumulative_counts * get_world_size())
+        self.set_gradients(gradients)
         self.lanes = [None] * len(self.lanes)
-        parts = total.split([p.numel() for p in self.learning])
-        self.set_gradients(map(in_layout_of, parts, self.learning))
         super().step(**kwargs)
 
     def set_gradients(self, gradients):
         for parameter, gradient in zip(self.learning, gradients, strict=True):
             parameter.grad = gradient
 
-    def flat(self, gradients):
-        """All in one row, each in the order of its memory; zeros where there is none."""
+    def complete(self, gradients):
+        """With zeros where no piece has reached a parameter."""
         found = zip(gradients, self.learning, strict=True)
-        whole = [torch.zeros_like(p) if g is None else g for g, p in found]
-        return torch.cat([g.as_strided((g.numel(),), (1,)) for g in whole])
+        return [torch.zeros_like(p) if g is None else g for g, p in found]
+
+    def of_all_ranks(self, gradients):
+        """The sum, from one exchange of all in a row, each in the order of its memory."""
+        row = torch.cat([gradient.as_strided((gradient.numel(),), (1,)) for gradient in gradients])
+        (total,) = tree_sum([[row] for row in gathered(row)])
+        parts = total.split([p.numel() for p in self.learning])
+        return list(map(in_layout_of, parts, self.learning))
 
 
 def in_layout_of(row, parameter):
@@ -64,13 +69,13 @@ def lane_count(pieces: int) -> int:
     return lane_count(pieces // 2) * 2 if pieces % 2 == 0 and pieces > 2 else 1
 
 
-def tree_sum(terms: list[torch.Tensor]) -> torch.Tensor:
-    """The sum of the even terms' and of the odd terms' sums, and so on; the first may change.
+def tree_sum(terms: list[list[torch.Tensor]]) -> list[torch.Tensor]:
+    """The sum of the even terms' and of the odd terms' sums, and so on, each a list of tensors.
 
-    An odd number of terms, as of ranks, is added up in its order.
+    An odd number of terms, as of ranks, is added up in its order. Terms may change.
     """
     if len(terms) % 2 == 0 and len(terms) > 2:
         terms = [tree_sum(terms[::2]), tree_sum(terms[1::2])]
     for term in terms[1:]:
-        terms[0] += term
+        torch._foreach_add_(terms[0], term)
     return terms[0]
