@@ -4,9 +4,9 @@
 
 SHARED has the LVIS v0.5 sample (66 photos with masks), FOLDER takes what is prepared. mmdet's own
 transforms make the same items (tests/unit/training/test_transforms.py) from full bitmaps. A JSON
-line a pipeline: images per second of processor time of each, what making its items adds to the
-memory of a worker (MB), the largest item that it hands on (MB), and the workers that a GPU needs
-which takes 5, 20 or 50 images a second: that speed over one core's, rounded up.
+line a pipeline: images per second of processor time of each; what items add to the memory of a
+worker at most, and the largest item that it hands on (MB, each ours and mmdet's); and the workers
+that a GPU needs which takes 5, 20 or 50 images a second: that speed over one core's, rounded up.
 
 ``compute.workers`` of the presets of LVIS's size (for each process, so for each GPU) follows:
 copy-paste for 50 images a second, on a core half as fast as the one that was measured.
@@ -17,7 +17,6 @@ import json
 import math
 import multiprocessing
 import pickle
-import resource
 import sys
 import time
 from pathlib import Path
@@ -26,6 +25,7 @@ import cv2
 import psutil
 import torch
 
+from pipeline.compute.allocator import keep_freed_memory
 from pipeline.data.sources import files, symbols
 from pipeline.params import Augmentation
 
@@ -55,6 +55,7 @@ def main():
     options = parse_arguments()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    keep_freed_memory()  # as in a training
     data = prepare(Path(options.shared).resolve(), Path(options.folder).resolve())
     for name, (source, augment, scale, masks) in PIPELINES.items():
         ours, theirs = (
@@ -65,8 +66,7 @@ def main():
             "pipeline": name,
             "images_per_core_second": [round(speed, 1) for speed in speeds],
             "ratio": round(speeds[0] / speeds[1], 2),
-            "worker_mb": [in_a_worker(peak, dataset) for dataset in (ours, theirs)],
-            "item_mb": [in_a_worker(largest, dataset) for dataset in (ours, theirs)],
+            "memory_mb": [memory_of_a_worker(dataset) for dataset in (ours, theirs)],
             "workers": {speed: math.ceil(speed / speeds[0]) for speed in GPUS},
         }), flush=True)  # fmt: skip
 
@@ -110,22 +110,19 @@ def images_per_second(datasets, rounds):
     return [rounds * images / spent for spent in seconds]
 
 
-def in_a_worker(measured, dataset):
-    """What ``measured`` says of the data set in a process of its own, in MB."""
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        return round(pool.apply(measured, (dataset,)) / 2**20)
+def memory_of_a_worker(dataset):
+    """What items add to a process that starts, at most, and the largest of them, in MB."""
+    with multiprocessing.get_context("spawn").Pool(1, keep_freed_memory) as pool:
+        return [round(size / 2**20, 1) for size in pool.apply(make_items, (dataset,))]
 
 
-def peak(dataset):
-    before = psutil.Process().memory_info().rss
-    for index in range(IMAGES):
-        dataset[index, 0]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-
-
-def largest(dataset):
-    items = (dataset[index, 0] for index in range(IMAGES))
-    return max(item["inputs"].nbytes + len(pickle.dumps(item["data_samples"])) for item in items)
+def make_items(dataset):
+    process, sizes = psutil.Process(), []
+    before = process.memory_info().rss
+    for index in range(min(IMAGES, len(dataset))):
+        item = dataset[index, 0]
+        sizes.append(item["inputs"].nbytes + len(pickle.dumps(item["data_samples"])))
+    return process.memory_info().rss - before, max(sizes)  # what is freed is kept
 
 
 if __name__ == "__main__":

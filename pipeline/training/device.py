@@ -12,8 +12,7 @@ def take_device(gpus):
     them, and how many there were would be seen in the last digits."""
     check_device(gpus)
     torch.set_num_threads(1)
-    if not torch.cuda.is_available():
-        keep_freed_memory()
+    keep_freed_memory()  # before workers are forked: they make images of megabytes
 
 
 def in_device_order(model):

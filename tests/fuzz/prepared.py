@@ -305,7 +305,7 @@ def differences(split, meaning, printed):
         if item["img"].max() <= DARK and not re.search("dark|black", printed):
             problems.append(f"{split}: image {image['id']} is nearly black, which is not said")
         for box, label, mask in zip(
-            boxes_of(item), item["gt_bboxes_labels"], item["gt_masks"], strict=True
+            boxes_of(item), item["gt_bboxes_labels"], item["gt_masks"].to_ndarray(), strict=True
         ):
             x1, y1, x2, y2 = map(float, box)
             key = (item["img_id"], labels[label], *np.round([x1, y1, x2 - x1, y2 - y1], 2))

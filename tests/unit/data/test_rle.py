@@ -47,6 +47,12 @@ def test_a_mask_is_its_box_and_the_runs_within(mask):
     assert box == (rle.bounds(runs_of(mask), mask.shape[0]) or (0, 0, 0, 0))
 
 
+def test_runs_of_no_pixel_may_lie_outside_of_the_box():
+    runs = np.array([1, 1, 7, 0, 2, 1, 18])  # two pixels of the second row, none of the last
+    assert rle.cropped(runs, 10)[0] == (0, 1, 2, 2)
+    assert rle.decoded(rle.cropped(runs, 10)[1], 1, 2).tolist() == [[1, 1]]
+
+
 @given(bitmaps())
 @settings(deadline=None)
 def test_what_is_encoded_is_decoded(mask):

@@ -31,7 +31,6 @@ LARGE = {
 
 
 def check_same(ours, theirs, masks):
-    """The two items, and whether one of them was pasted."""
     assert ours["inputs"].dtype == torch.uint8 and ours["inputs"].is_contiguous()
     assert torch.equal(ours["inputs"].long(), theirs["inputs"].long())
     mine, expected = ours["data_samples"], theirs["data_samples"]
@@ -49,7 +48,10 @@ def check_all(prepared, images, augment, scale, masks, number):
     ours = training_data(prepared, images, augment, scale, masks)
     theirs = training_data(prepared, images, augment, scale, masks, mmdet=True)
     for index in range(min(number, len(ours))):
-        check_same(ours[index, index % 2], theirs[index, index % 2], masks)
+        item = ours[index, index % 2]
+        check_same(item, theirs[index, index % 2], masks)
+        if augment.copy_paste:
+            assert [*item["inputs"].shape[:0:-1]] == augment.canvas
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +128,7 @@ def test_any_shapes(tmp_path_factory, document, augment, masks):
 
 
 STEPS = st.one_of(
-    st.tuples(st.sampled_from(["resize", "rescale", "pad"]), st.tuples(*[st.integers(1, 60)] * 2)),
+    st.tuples(st.sampled_from(["resize", "pad"]), st.tuples(*[st.integers(1, 60)] * 2)),
     st.tuples(st.just("crop"), st.tuples(*[st.floats(0, 0.9)] * 4)),
     st.tuples(st.just("flip"), st.just("horizontal")),
     st.tuples(st.just("__getitem__"), st.just(np.array([2, 0, 1]))),
