@@ -19,7 +19,9 @@ class FixedOrderOptimWrapper(OptimWrapper):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.learning = [p for group in self.optimizer.param_groups for p in group["params"]]
+        groups = self.optimizer.param_groups
+        # a frozen one keeps no gradient: with zeros SGD's weight decay would shrink it
+        self.learning = [p for group in groups for p in group["params"] if p.requires_grad]
         self.lanes = [None] * lane_count(self._accumulative_counts)
 
     def scale_loss(self, loss):

@@ -74,6 +74,17 @@ def test_what_no_piece_reaches_stays():
     assert torch.equal(model[2].weight, before)
 
 
+def test_what_is_frozen_does_not_decay():
+    model = network()
+    model[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wrapper = FixedOrderOptimWrapper(sgd(model), accumulative_counts=2)
+    for _ in range(2):
+        wrapper.update_params(model(torch.randn(1, 3, 5, 5)).square().mean())
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed == {"2.weight", "2.bias"}
+
+
 def network():
     torch.manual_seed(1)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 2))
