@@ -26,6 +26,7 @@ SIZES = {
     "gpus: auto": "gpus: 0",
     "train_images: 120": "train_images: 40",
     "epochs: 2\n    weight_decay": "epochs: 6\n    weight_decay",
+    "tracking: {uri: sqlite, experiment: smoke}": "tracking: {enabled: false}",
 }
 
 
