@@ -5,6 +5,7 @@ Most edits are judged by the entries that `check` writes, against dvc.lock; a fe
 which takes it from there.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -150,6 +151,17 @@ def add_code(project, path):
         file.write("\nADDED = 1\n")
 
 
+@contextlib.contextmanager
+def ending_in(text, file):
+    """``file`` with ``text`` at its end, for as long as the block takes."""
+    whole = file.read_bytes()
+    file.write_bytes(whole + text)
+    try:
+        yield
+    finally:
+        file.write_bytes(whole)
+
+
 @pytest.mark.parametrize(
     ("path", "old", "new", "expected"),
     [
@@ -232,9 +244,10 @@ def test_another_file_behind_detector_weights(project):
                         "predict", "evaluate", "diagnose", "report")),
     ],
 )  # fmt: skip
-def test_code(project, path, expected):
-    add_code(project, path)
-    found = stale_by_reading(project) - (set() if "report" in expected else {"report"})
+def test_code(finished, path, expected):
+    with ending_in(b"\nADDED = 1\n", finished / path):
+        found = stale_by_reading(finished)
+    found -= set() if "report" in expected else {"report"}
     assert found == expected
 
 
@@ -254,10 +267,9 @@ def test_code_that_changes_no_result(project):
         ("pipeline/pages/template.css", {"prepare", "report"}),
     ],
 )
-def test_templates(project, path, expected):
-    with open(project / path, "a", encoding="utf-8") as file:
-        file.write("\n")
-    assert stale_by_reading(project) == expected
+def test_templates(finished, path, expected):
+    with ending_in(b"\n", finished / path):
+        assert stale_by_reading(finished) == expected
 
 
 def test_comments_docstrings_and_layout_anywhere(project):
