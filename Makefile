@@ -47,10 +47,10 @@ smoke: $(VENV)/installed ## the whole chain, tiny, in a copy of the project unde
 
 test: $(VENV)/tested ## install, then lint and run the tests
 	ruff check .
-	pytest -n 2 --dist loadfile -m "not slow"
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-all: $(VENV)/tested ## the slow tests too
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 install: $(VENV)/installed ## only install
 

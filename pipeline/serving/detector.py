@@ -19,6 +19,7 @@ from pipeline.files import read_json
 from pipeline.serving import model_folder as data_folder
 from pipeline.serving.inputs import listed, refused, to_bgr
 from pipeline.training.augmentation import test_transforms
+from pipeline.training.device import in_device_order
 from pipeline.training.predict import detections, run, set_test
 
 COLUMNS = ["image", "category_id", "name", "frequency", "score", "box"]
@@ -109,4 +110,5 @@ def build_model(folder, settings):
     model = MODELS.build(config)
     state = torch.load(folder / data_folder.WEIGHTS, map_location="cpu", weights_only=True)
     model.load_state_dict(state)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return in_device_order(model.to(device)).eval()

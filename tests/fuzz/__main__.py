@@ -8,6 +8,7 @@ with lvis-api. Prints what fell short, and a table of figures per kind of outcom
 """
 
 import argparse
+import gc
 import logging
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def main() -> int:
     options = parse()
     logging.disable()
     load_what_children_share(options.areas)
+    gc.freeze()  # a collection in a child would copy every page of what it shares
     if options.only:
         area, number = options.only.split(":")
         damage, outcome = run(area, options.seed, int(number), options.keep)

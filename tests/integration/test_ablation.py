@@ -24,8 +24,9 @@ members:
 """
 SIZES = {
     "gpus: auto": "gpus: 0",
-    "train_images: 120": "train_images: 40",
+    "train_images: 120": "train_images: 24",
     "epochs: 2\n    weight_decay": "epochs: 6\n    weight_decay",
+    "tracking: {uri: sqlite, experiment: smoke}": "tracking: {enabled: false}",
 }
 
 

@@ -20,14 +20,19 @@ import torch
 
 from pipeline import presets
 from pipeline.compute.checkpoints import checkpoint_files
+from pipeline.failures import explain
 from pipeline.files import file_digest
+from stages.predict import predict
+from stages.train_classifier import train_classifier
+from stages.train_representation import train_representation
 
 METHODS = ("softmax", "bce", "bacl")
+IMAGES = 48  # 6 steps an epoch: enough to be killed in between
 
 
 @pytest.fixture(scope="module")
 def project(root, tmp_path_factory):
-    """A finished run of the `smoke` preset."""
+    """A finished run of the `smoke` preset on fewer images."""
     folder = tmp_path_factory.mktemp("chain") / "project"
     here = Path.cwd()
     os.chdir(root)
@@ -36,6 +41,7 @@ def project(root, tmp_path_factory):
     finally:
         os.chdir(here)
     edit(folder, "params.yaml", "gpus: auto", "gpus: 0")
+    edit(folder, "params.yaml", "train_images: 120", f"train_images: {IMAGES}")
     dvc(folder, "repro")
     return folder
 
@@ -213,42 +219,52 @@ def test_a_misspelt_key_stops_the_repro_before_any_work(project):
     edit(project, "params.yaml", "warmup_iter", "warmup_iters")
 
 
-def test_failures_are_one_line_with_the_remedy(project, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".dvc", ".git", ".checkpoints"))
+@pytest.fixture
+def copy(project, tmp_path, monkeypatch):
+    """The finished project, to be damaged; it is the current folder."""
+    hidden = shutil.ignore_patterns(".dvc", ".git", ".checkpoints")
+    monkeypatch.chdir(shutil.copytree(project, tmp_path / "copy", ignore=hidden))
+    return Path.cwd()
+
+
+def refusal(stage, method):
+    """The line that a stage, run in this process, would end with."""
+    with pytest.raises((ValueError, OSError)) as caught:
+        stage(method)
+    return explain(caught.value)
+
+
+def test_failures_are_one_line_with_the_remedy(copy):
     assert "unknown method of train_representation 'bacl'" in run_stage(
         copy, "stages.train_representation", "bacl"
     )
     (copy / "data/symbols/images/val/000001.png").unlink()
     assert "000001.png" in run_stage(copy, "stages.predict", "bce")
     (copy / "data/symbols/images/val/000001.png").write_text("not a picture")
-    assert "000001.png" in run_stage(copy, "stages.predict", "bce")
+    assert "000001.png" in refusal(predict, "bce")
     edit(copy, "data/symbols/categories.csv", "\n1,", "\n1,Renamed ")
-    assert "Renamed" in run_stage(copy, "stages.train_classifier", "bacl")
+    assert "Renamed" in refusal(train_classifier, "bacl")
     shutil.rmtree(copy / "models/bce")
-    message = run_stage(copy, "stages.train_classifier", "bacl")
+    message = refusal(train_classifier, "bacl")
     assert "models/bce/weights.pth is missing" in message
     assert "dvc repro train_representation@bce" in message
     index = copy / "data/symbols/index/train/instances.npy"
     index.write_bytes(index.read_bytes()[:5000])
-    message = run_stage(copy, "stages.train_representation", "bce")
+    message = refusal(train_representation, "bce")
     assert "index/train" in message
     assert "dvc repro -f prepare" in message
     assert not list((copy / "models").glob(".*"))
 
 
-def test_a_diverging_training_stops_with_its_cause(project, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".dvc", ".git", ".checkpoints"))
+def test_a_diverging_training_stops_with_its_cause(copy):
     edit(copy, "params.yaml", "learning_rate: 0.02", "learning_rate: 1.0e+9")
-    message = run_stage(copy, "stages.train_representation", "bce")
-    assert "lower train.learning_rate" in message
+    assert "lower train.learning_rate" in refusal(train_representation, "bce")
 
 
 def test_a_wrong_key_stops_before_dvc_touches_the_data(project, tmp_path):
     """DVC empties an output before its stage runs, so `check` must come first for every target."""
     copy = tmp_path / "copy"
     shutil.copytree(project, copy, ignore=shutil.ignore_patterns(".checkpoints"))
-    edit(copy, "params.yaml", "train_images: 120", "train_imges: 120")
+    edit(copy, "params.yaml", "train_images", "train_imges")
     assert "train_imges" in dvc(copy, "repro", "prepare", ok=False)
-    assert len(list((copy / "data/symbols/images/train").glob("*.png"))) == 120
+    assert len(list((copy / "data/symbols/images/train").glob("*.png"))) == IMAGES

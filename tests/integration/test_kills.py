@@ -18,9 +18,16 @@ from kill_checks import (
 
 from pipeline.files import locked
 
+SOFTMAX = """  softmax:
+    loss: {type: cross_entropy}
+    epochs: 4
+    milestones: [3]
+    augmentation: {flip: 0.0}
+"""
 LITTLE = (
     ("train_images: 120", "train_images: 40"),
-    ("    epochs: 4\n    milestones: [3]\n", "    epochs: 1\n"),
+    (SOFTMAX, ""),
+    ("methods: [softmax, bce, bacl], baseline: softmax", "methods: [bce, bacl], baseline: bce"),
 )
 KILLS = 3
 
@@ -69,17 +76,17 @@ def test_the_harness_sees_what_is_wrong(campaign, tmp_path):
     torch.save(state, weights)
     table = pd.read_parquet(project / "predictions/bacl.parquet")
     table.iloc[:-1].to_parquet(project / "predictions/bacl.parquet")
-    (project / "reports/metrics/softmax.json").unlink()
+    (project / "reports/metrics/bce.json").unlink()
     (project / "models/.bce.ab12_xyz").mkdir()
     (project / "models/.bce.ab12_xyz/weights.pth").touch()
     assert differences(reference, project) == [
-        "reports/metrics/softmax.json differs",
+        "reports/metrics/bce.json differs",
         "models/bce/weights.pth differs",
         "predictions/bacl.parquet differs",
     ]
     assert leftovers(reference, project) == [
         "temporary file models/.bce.ab12_xyz/weights.pth is left",
-        "reports/metrics/softmax.json is missing",
+        "reports/metrics/bce.json is missing",
     ]
     with locked(next((project / ".checkpoints").glob("bce-*"))):
         assert len(stuck_locks(project)) == 1

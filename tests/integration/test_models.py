@@ -20,6 +20,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import quick_tables  # noqa: F401
 import torch
 from mlflow.exceptions import MlflowException
 from mlflow.models import validate_serving_input

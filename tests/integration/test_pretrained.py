@@ -26,6 +26,14 @@ from pipeline.reporting.load import load_inputs
 from pipeline.reporting.sections.cost import cost_rows
 
 YAML_FILE = YAML()
+DATA = {
+    "name": "symbols",
+    "source": "symbols",
+    "categories": 12,
+    "train_images": 32,
+    "val_images": 12,
+    "image_size": 96,
+}
 SCHEDULE = {"epochs": 1, "augmentation": {"flip": 0.0}}
 
 
@@ -41,6 +49,7 @@ def project(root, tmp_path_factory):
         os.chdir(here)
     set_params(
         folder,
+        data=DATA,
         representation={"bce": {"loss": {"type": "bce"}, **SCHEDULE}},
         classifier={"bacl": {"from": "bce", "loss": {"type": "fcbl"}, **SCHEDULE}},
         report={"methods": ["bce"], "baseline": "bce", "gallery_images": 1},

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import quick_tables  # noqa: F401
 from mlflow.tracking import MlflowClient
 
 from pipeline.tracking import background
