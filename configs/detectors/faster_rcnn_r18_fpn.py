@@ -27,11 +27,11 @@ model = dict(
         norm_cfg=norm,
         norm_eval=False,
     ),
-    neck=dict(type="FPN", in_channels=[32, 64, 128], out_channels=64, num_outs=3, norm_cfg=norm),
+    neck=dict(type="FPN", in_channels=[32, 64, 128], out_channels=32, num_outs=3, norm_cfg=norm),
     rpn_head=dict(
         type="Float32RPNHead",
-        in_channels=64,
-        feat_channels=64,
+        in_channels=32,
+        feat_channels=32,
         anchor_generator=dict(
             type="AnchorGenerator", scales=[5], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16]
         ),
@@ -43,12 +43,12 @@ model = dict(
         bbox_roi_extractor=dict(
             type="Float32RoIExtractor",
             roi_layer=dict(type="RoIAlign", output_size=7, sampling_ratio=1),
-            out_channels=64,
+            out_channels=32,
             featmap_strides=[4, 8, 16],
             finest_scale=24,
         ),
         bbox_head=dict(
-            in_channels=64,
+            in_channels=32,
             fc_out_channels=256,
             roi_feat_size=7,
             reg_class_agnostic=True,
@@ -70,7 +70,7 @@ model = dict(
             pos_weight=-1,
         ),
         rpn_proposal=dict(
-            nms_pre=200, max_per_img=100, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
+            nms_pre=100, max_per_img=60, nms=dict(type="nms", iou_threshold=0.7), min_bbox_size=0
         ),
         rcnn=dict(
             assigner=dict(

@@ -1,6 +1,7 @@
 """How a stage of dvc.yaml runs from the command line: its messages, signals and exit codes."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from pipeline.compute.signals import (
 )
 from pipeline.runs.git_state import check_experiment
 
+# Importing torch and mmdet makes a million objects; the usual 700 look for garbage all the while.
+MANY_OBJECTS = 10_000
+
 
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
     """Run ``stage()`` or ``stage(name)`` from the command line.
@@ -28,6 +32,7 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     keeps its traceback.
     """
     prepare_terminal()
+    gc.set_threshold(MANY_OBJECTS)
     stage_name = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{stage_name}",

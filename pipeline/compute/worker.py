@@ -1,5 +1,6 @@
 """One rank of a task; started by torchrun: python -m pipeline.compute.worker TASK.pickle"""
 
+import gc
 import os
 import pickle
 import sys
@@ -19,6 +20,7 @@ def main(path: Path) -> None:
     """Run the task's work; leave a user's mistake in a file beside it, where the launcher looks."""
     die_with_parent(int(os.environ["LAUNCHER_PID"]))
     prepare_terminal()
+    gc.set_threshold(10_000)  # as in stage.py
     stop_on_signals()
     try:
         check_own_code()

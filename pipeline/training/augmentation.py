@@ -1,6 +1,5 @@
 """``augmentation`` params -> mmdet transforms."""
 
-import pipeline.training.transforms  # noqa: F401 (registers ours)
 from pipeline.params import Augmentation
 
 # Copy-paste keeps an occluded object by its remaining pixels; mmdet's limits are for 1280 px.

@@ -6,6 +6,7 @@ there, the detector from configs/detectors/.
 
 from mmengine.config import Config
 
+import pipeline.training.transforms  # noqa: F401  (registers ours; a prediction needs none)
 from pipeline.data.places import categories, image_folder, index_folder
 from pipeline.detection.families import family_of
 from pipeline.detection.model import build_model, detector_config
