@@ -15,7 +15,7 @@ CLASSES, SIZE = 5, 64
 MASK_HEAD = dict(
     type="FCNMaskHead",
     num_convs=1,
-    in_channels=64,
+    in_channels=32,
     conv_out_channels=8,
     num_classes=CLASSES,
     loss_mask=dict(type="CrossEntropyLoss", use_mask=True),
