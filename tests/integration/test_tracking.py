@@ -226,8 +226,8 @@ METHOD = "  other{}: {{loss: {{type: bce}}, epochs: 1, milestones: [], prior: 0.
 def test_parameters_arrive_whole_but_for_the_longest(project):
     """MLflow takes 100 in a request and 6000 characters in one."""
     milestones = list(range(1, 2001))
-    edit_params(project, "epochs: 22", "epochs: 2500")
-    edit_params(project, "milestones: [17, 20]", f"milestones: {milestones}")
+    edit_params(project, "epochs: 24", "epochs: 2500")
+    edit_params(project, "milestones: [18, 22]", f"milestones: {milestones}")
     edit_params(project, "  bce: #", "".join(METHOD.format(n) for n in range(9)) + "  bce: #")
     params = params_file.load(project / "params.yaml")
     wanted = configuration.flatten(configuration.resolved(params))

@@ -254,7 +254,7 @@ def test_seeds_of_a_configuration_are_one_group_and_other_settings_another(folde
     same = group_of("", "")
     assert group_of("\nseed: 0", "\nseed: 7") == same
     assert same.startswith("bacl · symbols · ")
-    for edit in (("alpha: 0.85", "alpha: 0.5"), ("epochs: 7", "epochs: 8")):
+    for edit in (("alpha: 0.85", "alpha: 0.5"), ("epochs: 9", "epochs: 10")):
         assert group_of(*edit) != same
 
 
