@@ -72,7 +72,8 @@ def pickled(task) -> Iterator[Path]:
 
 def start(path, count):
     """torchrun in a group of its own: it passes signals to its ranks, and nobody else does."""
-    environment = {**os.environ, "LAUNCHER_PID": str(os.getpid())}
+    own = {"OMP_NUM_THREADS": "1", "LAUNCHER_PID": str(os.getpid())}  # torchrun would tell of it
+    environment = {**os.environ, **own}
     command = ["-m", "pipeline.compute.torchrun", str(count), "pipeline.compute.worker", str(path)]
     return subprocess.Popen([sys.executable, *command], env=environment, start_new_session=True)
 
