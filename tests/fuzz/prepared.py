@@ -341,7 +341,8 @@ def read_as_training(split):
     from mmdet.registry import DATASETS
     from mmengine.registry import init_default_scope
 
-    import pipeline.detection  # noqa: F401
+    import pipeline.detection
+    import pipeline.training.transforms  # noqa: F401  (registers ours)
     from pipeline.data.places import image_folder, index_folder
     from pipeline.params import Augmentation, load
     from pipeline.training.augmentation import load_transforms

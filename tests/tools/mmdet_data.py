@@ -7,7 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmdet.registry import DATASETS, TRANSFORMS
 from mmengine.registry import init_default_scope
 
-import pipeline.detection  # noqa: F401
+import pipeline.detection
+import pipeline.training.transforms  # noqa: F401  (registers ours)
 from pipeline.files import read_json
 from pipeline.params import Augmentation
 from pipeline.training import augmentation

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 
-import pipeline.detection  # noqa: F401
+import pipeline.detection
+import pipeline.training.transforms  # noqa: F401  (registers ours)
 from pipeline.data.index import write_index
 from pipeline.data.sources.symbols import Data
 from pipeline.files import read_json

@@ -7,7 +7,8 @@ from mmdet.registry import DATASETS
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-import pipeline.detection  # noqa: F401
+import pipeline.detection
+import pipeline.training.transforms  # noqa: F401  (registers ours)
 from pipeline.data.sources.files import Data, Split
 from pipeline.params import Augmentation
 from pipeline.training import augmentation
