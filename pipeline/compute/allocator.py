@@ -1,10 +1,17 @@
-"""Memory that a step frees stays with the process, and the next step need not ask for it again."""
+"""What a process does with memory: freed tensors stay with it, and garbage is looked for rarely."""
 
 import ctypes
+import gc
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # malloc.h of glibc
 TRIM = 2**31 - 1  # the largest that mallopt takes
 PAD = 2**26
+MANY_OBJECTS = 10_000
+
+
+def look_for_garbage_rarely() -> None:
+    """Importing torch and mmdet makes a million objects, and Python looks after every 700."""
+    gc.set_threshold(MANY_OBJECTS)
 
 
 def keep_freed_memory() -> None:

@@ -1,13 +1,13 @@
 """How a stage of dvc.yaml runs from the command line: its messages, signals and exit codes."""
 
 import argparse
-import gc
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.command_line import check_own_code, one_line, prepare_terminal
+from pipeline.compute.allocator import look_for_garbage_rarely
 from pipeline.compute.chain_progress import shown
 from pipeline.compute.last_run import at_work
 from pipeline.compute.signals import (
@@ -20,9 +20,6 @@ from pipeline.compute.signals import (
 )
 from pipeline.runs.git_state import check_experiment
 
-# Importing torch and mmdet makes a million objects; the usual 700 look for garbage all the while.
-MANY_OBJECTS = 10_000
-
 
 def run_stage(stage: Callable, description: str, takes_name: bool = False) -> None:
     """Run ``stage()`` or ``stage(name)`` from the command line.
@@ -32,7 +29,7 @@ def run_stage(stage: Callable, description: str, takes_name: bool = False) -> No
     keeps its traceback.
     """
     prepare_terminal()
-    gc.set_threshold(MANY_OBJECTS)
+    look_for_garbage_rarely()
     stage_name = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{stage_name}",

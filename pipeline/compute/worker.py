@@ -1,12 +1,12 @@
 """One rank of a task; started by torchrun: python -m pipeline.compute.worker TASK.pickle"""
 
-import gc
 import os
 import pickle
 import sys
 from pathlib import Path
 
 from pipeline.command_line import check_own_code, prepare_terminal
+from pipeline.compute.allocator import look_for_garbage_rarely
 from pipeline.compute.signals import (
     Preempted,
     die_with_parent,
@@ -20,7 +20,7 @@ def main(path: Path) -> None:
     """Run the task's work; leave a user's mistake in a file beside it, where the launcher looks."""
     die_with_parent(int(os.environ["LAUNCHER_PID"]))
     prepare_terminal()
-    gc.set_threshold(10_000)  # as in stage.py
+    look_for_garbage_rarely()
     stop_on_signals()
     try:
         check_own_code()
